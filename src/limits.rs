@@ -1,0 +1,19 @@
+//! Every named limit of the program, with its unit and its reason.
+//!
+//! A loop, queue, buffer, recursion or cache without a name here is a defect.
+
+/// Bytes of a client's or server's message before the session ends (PostgreSQL's own limit is 1 GiB - 1;
+/// a value can be that long, and its message must pass).
+pub const FRAME_BYTES_MAX: usize = 0x3fff_ffff;
+
+/// Bytes of a startup packet (PostgreSQL: MAX_STARTUP_PACKET_LENGTH).
+pub const STARTUP_BYTES_MAX: usize = 10_000;
+
+/// Bytes of a password or SASL message (PostgreSQL: PG_MAX_SASL_MESSAGE_LENGTH is 1024, auth tokens 65535).
+pub const PASSWORD_BYTES_MAX: usize = 65_535;
+
+/// Bytes of one statement text that is analysed; longer texts that could touch a treated attribute are refused.
+pub const STATEMENT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Nesting of expressions, subqueries and parentheses that the analysis follows (54001 beyond it).
+pub const NESTING_MAX: usize = 128;

@@ -1,0 +1,156 @@
+//! A policy bound to one database's catalog: which attributes are treated, and what each role gets of them.
+//!
+//! Pure. Everything the analysis of a statement asks of a policy is asked here.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::ident::{AttributeName, DomainName, RelationName, RoleName};
+use crate::mask::Mask;
+use crate::token::TokenFormat;
+use crate::types::LogicalType;
+
+/// How an attribute's values lie in the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Store {
+    /// as the client sent them
+    Plain,
+    /// sealed; the words say what the server can compute on them
+    Encrypt {
+        /// the search words; only [`Search::Equal`] is enforced yet
+        search: BTreeSet<Search>,
+    },
+    /// tokens; equality is always computable
+    Tokenise(TokenFormat),
+}
+
+/// What a sealed attribute can be searched by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Search {
+    /// `=`, `IN`, `JOIN`, `GROUP BY`, `DISTINCT`
+    Equal,
+    /// ranges and sorting
+    Order,
+    /// equality of `lower()`
+    Nocase,
+    /// `LIKE '%…%'`
+    Substring,
+}
+
+/// What a role gets of an attribute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Show {
+    /// the value
+    Plain,
+    /// a mask of it
+    Mask(Mask),
+    /// a token of it
+    Token(TokenFormat),
+    /// NULL
+    Null,
+    /// what lies in the database; a sealed attribute shows bytea
+    Stored,
+    /// nothing: the statement is refused
+    Refuse,
+}
+
+/// What one role may do with one attribute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sight {
+    /// what it is shown
+    pub show: Show,
+    /// what it may still compare by, without plain sight
+    pub compare: BTreeSet<Search>,
+}
+
+/// A treated attribute, bound to the catalog.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Treated {
+    /// schema, relation, attribute
+    pub name: AttributeName,
+    /// `pg_class.oid`
+    pub relation_oid: u32,
+    /// `pg_attribute.attnum`
+    pub attnum: i16,
+    /// the type clients are shown
+    pub logical: LogicalType,
+    /// how its values lie in the database
+    pub store: Store,
+    /// its key domain; named `schema.table.column` when the policy names none (also for plain storage: masks
+    /// and tokens shown may need a key)
+    pub domain: DomainName,
+    /// whether the domain has this attribute only (then the attribute's id is associated data)
+    pub domain_is_own: bool,
+    /// why statements on it are refused with 55000: the database does not hold it as the policy says
+    pub not_ready: Option<String>,
+    /// what each role of the policy gets (total: every role of the policy is there)
+    pub sight: BTreeMap<RoleName, Sight>,
+}
+
+impl Treated {
+    /// Whether equality is computable over what is stored.
+    pub fn compares_equal(&self) -> bool {
+        match &self.store {
+            Store::Plain | Store::Tokenise(_) => true,
+            Store::Encrypt { search } => search.contains(&Search::Equal),
+        }
+    }
+}
+
+/// A policy bound to one catalog snapshot.
+#[derive(Debug, Clone, Default)]
+pub struct Bound {
+    /// changes with every reload of the policy or the catalog
+    pub version: u64,
+    /// the treated attributes by relation OID, then attribute number
+    by_relation: HashMap<u32, Vec<Arc<Treated>>>,
+    /// the functions a DBA vouches for, `schema.name`
+    pub trusted_functions: BTreeSet<(String, String)>,
+    /// roles that may run DO blocks
+    pub allow_do_blocks: BTreeSet<RoleName>,
+}
+
+impl Bound {
+    /// Builds it from its attributes.
+    pub fn new(
+        version: u64,
+        treated: Vec<Treated>,
+        trusted_functions: BTreeSet<(String, String)>,
+        allow_do_blocks: BTreeSet<RoleName>,
+    ) -> Self {
+        let mut by_relation: HashMap<u32, Vec<Arc<Treated>>> = HashMap::new();
+        for attribute in treated {
+            by_relation
+                .entry(attribute.relation_oid)
+                .or_default()
+                .push(Arc::new(attribute));
+        }
+        Self {
+            version,
+            by_relation,
+            trusted_functions,
+            allow_do_blocks,
+        }
+    }
+
+    /// The treated attributes of a relation; empty when it has none.
+    pub fn relation(&self, oid: u32) -> &[Arc<Treated>] {
+        self.by_relation.get(&oid).map_or(&[], Vec::as_slice)
+    }
+
+    /// The treated attribute at that place.
+    pub fn attribute(&self, oid: u32, attnum: i16) -> Option<&Arc<Treated>> {
+        self.relation(oid).iter().find(|t| t.attnum == attnum)
+    }
+
+    /// The treated attribute of that name.
+    pub fn named(&self, relation: &RelationName, attribute: &str) -> Option<&Arc<Treated>> {
+        self.treated()
+            .find(|t| t.name.relation == *relation && t.name.attribute == attribute)
+    }
+
+    /// Every treated attribute.
+    pub fn treated(&self) -> impl Iterator<Item = &Arc<Treated>> {
+        self.by_relation.values().flatten()
+    }
+}
