@@ -2,7 +2,7 @@
 //!
 //! Loaded by `upstream::catalog`; this module holds and answers, and never reaches a server.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::ident::{DomainId, KeyVersion, RelationName};
 
@@ -34,6 +34,8 @@ pub enum Stored {
         domain: DomainId,
         /// what the values were sealed with when written by apply
         version: KeyVersion,
+        /// the treatment in words, as [`crate::policy::decide::Store::recorded`] gives it
+        treatment: String,
     },
     /// tokens, physical type as the logical one
     Tokenised {
@@ -41,6 +43,13 @@ pub enum Stored {
         domain: DomainId,
         /// the only version whose tokens this attribute holds
         version: KeyVersion,
+        /// the treatment in words, as [`crate::policy::decide::Store::recorded`] gives it
+        treatment: String,
+    },
+    /// Recorded by apply, and changed since by another hand (renamed, retyped, restored): never trusted.
+    Altered {
+        /// what differs from the record, with names
+        how: String,
     },
 }
 
@@ -85,6 +94,8 @@ pub struct Relation {
     pub kind: RelationKind,
     /// its attributes in order of attnum
     pub attributes: Vec<Attribute>,
+    /// the primary key's attribute numbers in key order; empty when there is none
+    pub primary_key: Vec<i16>,
     /// relations whose rows can be reached through this one: what a view's or rule's query, a partition or
     /// inheritance link, a policy, default or trigger function mentions (direct edges; `pg_class.oid`)
     pub reaches: Vec<u32>,
@@ -113,6 +124,11 @@ pub struct Function {
 pub struct Snapshot {
     /// counts up with every load that differs
     pub version: u64,
+    /// records of apply whose attribute is gone, and other things a DBA should hear of; with names, no values
+    pub notices: Vec<String>,
+    /// bare names of permanent relations that a temporary relation of some session also has: there the
+    /// bare name may mean another relation than the snapshot's
+    pub shadowed: BTreeSet<String>,
     relations: Vec<Relation>,
     by_oid: HashMap<u32, usize>,
     by_name: HashMap<String, Vec<usize>>,
@@ -134,11 +150,21 @@ impl Snapshot {
         }
         Self {
             version,
+            notices: Vec::new(),
+            shadowed: BTreeSet::new(),
             relations,
             by_oid,
             by_name,
             functions,
         }
+    }
+
+    /// Whether the two say the same, their versions left out.
+    pub fn same_content(&self, other: &Self) -> bool {
+        self.relations == other.relations
+            && self.functions == other.functions
+            && self.notices == other.notices
+            && self.shadowed == other.shadowed
     }
 
     /// All relations.

@@ -37,6 +37,30 @@ pub enum Search {
     Substring,
 }
 
+impl Store {
+    /// The treatment in words, as `pgveil.attribute.treatment` records it: whatever changes the bytes that
+    /// lie in the database changes it. None for what lies plain.
+    pub fn recorded(&self) -> Option<String> {
+        match self {
+            Self::Plain => None,
+            Self::Encrypt { search } => {
+                let words = search.iter().map(|word| match word {
+                    Search::Equal => " equal",
+                    Search::Order => " order",
+                    Search::Nocase => " nocase",
+                    Search::Substring => " substring",
+                });
+                Some(std::iter::once("encrypt").chain(words).collect())
+            }
+            Self::Tokenise(TokenFormat::Digits {
+                keep_first,
+                keep_last,
+            }) => Some(format!("tokenise digits {keep_first} {keep_last}")),
+            Self::Tokenise(TokenFormat::Email) => Some("tokenise email".to_owned()),
+        }
+    }
+}
+
 /// What a role gets of an attribute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Show {
