@@ -23,3 +23,4 @@ pub mod secret;
 pub mod statement;
 pub mod token;
 pub mod types;
+pub mod upstream;

@@ -17,3 +17,10 @@ pub const STATEMENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Nesting of expressions, subqueries and parentheses that the analysis follows (54001 beyond it).
 pub const NESTING_MAX: usize = 128;
+
+/// Relations of one database that a catalog snapshot holds (a snapshot lives in memory, and twice while it is
+/// replaced; the largest multi-tenant CRMs stay under 100,000).
+pub const CATALOG_RELATIONS_MAX: usize = 200_000;
+
+/// Milliseconds between two looks at the catalog, so that DDL run beside pgveil is noticed.
+pub const CATALOG_POLL_MS: u64 = 5_000;

@@ -1,0 +1,506 @@
+//! The catalog loader: reads one database's catalog over the control connection into a [`Snapshot`].
+//!
+//! Everything is read in one repeatable-read transaction, so that a snapshot never mixes two moments, and
+//! every name is schema-qualified, so that no `search_path` can redirect it. It reads names, types and
+//! definitions; it never reads a row of a user's table.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use tokio_postgres::{Client, IsolationLevel, Transaction};
+
+use super::fault::ServerFault;
+use super::reach::{self, Body, Evidence};
+use crate::catalog::{
+    Attribute, Function, Relation, RelationKind, Snapshot, Stored, TypeRef,
+};
+use crate::ident::{DomainId, KeyVersion, RelationName};
+use crate::limits::CATALOG_RELATIONS_MAX;
+
+/// `pg_type.oid` of bytea.
+const BYTEA: u32 = 17;
+
+/// Why a catalog could not be loaded. The snapshot in use stays as it was.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CatalogFault {
+    /// The server did not answer, or refused.
+    #[error(transparent)]
+    Server(#[from] ServerFault),
+    /// More relations than pgveil keeps in memory.
+    #[error("the database has more than {CATALOG_RELATIONS_MAX} relations")]
+    TooLarge,
+}
+
+/// Loads the catalog. With `previous` given, a catalog that says the same keeps its version.
+///
+/// # Errors
+/// [`CatalogFault`] when the server does not answer or the catalog exceeds
+/// [`CATALOG_RELATIONS_MAX`].
+pub async fn load(
+    client: &mut Client,
+    previous: Option<&Snapshot>,
+) -> Result<Snapshot, CatalogFault> {
+    let fault = |error| ServerFault::new("reading the catalog", &error);
+    let transaction = client
+        .build_transaction()
+        .isolation_level(IsolationLevel::RepeatableRead)
+        .read_only(true)
+        .start()
+        .await
+        .map_err(fault)?;
+    let found = read(&transaction).await;
+    transaction.rollback().await.map_err(fault)?;
+    let mut snapshot = found?;
+    snapshot.version = match previous {
+        Some(old) if old.same_content(&snapshot) => old.version,
+        Some(old) => old.version + 1,
+        None => 1,
+    };
+    Ok(snapshot)
+}
+
+/// Loads the catalog inside a transaction that is under way, so that `apply` sees what it has locked.
+///
+/// # Errors
+/// As [`load`].
+pub async fn load_within(transaction: &Transaction<'_>) -> Result<Snapshot, CatalogFault> {
+    read(transaction).await
+}
+
+async fn read(transaction: &Transaction<'_>) -> Result<Snapshot, CatalogFault> {
+    let fault = |error| ServerFault::new("reading the catalog", &error);
+    transaction
+        .batch_execute(
+            "SET LOCAL search_path = pg_catalog; SET LOCAL bytea_output = hex; \
+             SET LOCAL quote_all_identifiers = off; SET LOCAL standard_conforming_strings = on",
+        )
+        .await
+        .map_err(fault)?;
+    let mut relations = relations(transaction).await.map_err(fault)?;
+    if relations.len() > CATALOG_RELATIONS_MAX {
+        return Err(CatalogFault::TooLarge);
+    }
+    attributes(transaction, &mut relations)
+        .await
+        .map_err(fault)?;
+    let checks = checks(transaction).await.map_err(fault)?;
+    let records = records(transaction).await.map_err(fault)?;
+    let notices = compare(&mut relations, &checks, records);
+    let (functions, bodies) = functions(transaction).await.map_err(fault)?;
+    let evidence = evidence(transaction).await.map_err(fault)?;
+    let names: Vec<(u32, String)> = relations
+        .iter()
+        .map(|relation| (relation.oid, relation.name.name.clone()))
+        .collect();
+    let mut edges = reach::edges(&names, &bodies, &evidence);
+    for relation in &mut relations {
+        relation.reaches = edges
+            .remove(&relation.oid)
+            .unwrap_or_default()
+            .into_iter()
+            .collect();
+    }
+    let shadowed = shadowed(transaction).await.map_err(fault)?;
+    let mut snapshot = Snapshot::new(0, relations, functions);
+    snapshot.notices = notices;
+    snapshot.shadowed = shadowed;
+    Ok(snapshot)
+}
+
+/// Schemas whose relations are the server's own or live for one session only.
+const USER_SCHEMA: &str = "n.nspname <> 'information_schema' AND n.nspname !~ '^pg_(catalog|toast|temp_|toast_temp_)'";
+
+async fn relations(transaction: &Transaction<'_>) -> Result<Vec<Relation>, tokio_postgres::Error> {
+    let sql = format!(
+        "SELECT c.oid, n.nspname, c.relname, c.relkind::text, \
+                (SELECT i.indkey::int2[] FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisprimary) \
+         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c') AND {USER_SCHEMA} \
+         ORDER BY c.oid LIMIT {}",
+        CATALOG_RELATIONS_MAX + 1
+    );
+    let rows = transaction.query(sql.as_str(), &[]).await?;
+    rows.iter()
+        .map(|row| {
+            let kind: &str = row.try_get(3)?;
+            let key: Option<Vec<i16>> = row.try_get(4)?;
+            Ok(Relation {
+                oid: row.try_get(0)?,
+                name: RelationName::new(
+                    row.try_get::<_, String>(1)?,
+                    row.try_get::<_, String>(2)?,
+                ),
+                kind: match kind {
+                    "r" => RelationKind::Table,
+                    "p" => RelationKind::PartitionedTable,
+                    "v" => RelationKind::View,
+                    "m" => RelationKind::MaterialisedView,
+                    "f" => RelationKind::ForeignTable,
+                    _ => RelationKind::Other,
+                },
+                attributes: Vec::new(),
+                primary_key: key.unwrap_or_default(),
+                reaches: Vec::new(),
+            })
+        })
+        .collect()
+}
+
+async fn attributes(
+    transaction: &Transaction<'_>,
+    relations: &mut [Relation],
+) -> Result<(), tokio_postgres::Error> {
+    let places: HashMap<u32, usize> = relations
+        .iter()
+        .enumerate()
+        .map(|(place, relation)| (relation.oid, place))
+        .collect();
+    let sql = format!(
+        "SELECT a.attrelid, a.attname, a.attnum, a.atttypid, a.atttypmod, a.attnotnull, a.attgenerated <> '' \
+         FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
+              JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c') \
+               AND {USER_SCHEMA} \
+         ORDER BY a.attrelid, a.attnum"
+    );
+    for row in transaction.query(sql.as_str(), &[]).await? {
+        let Some(&place) = places.get(&row.try_get::<_, u32>(0)?) else {
+            continue;
+        };
+        let physical = TypeRef {
+            oid: row.try_get(3)?,
+            typmod: row.try_get(4)?,
+        };
+        relations[place].attributes.push(Attribute {
+            name: row.try_get(1)?,
+            attnum: row.try_get(2)?,
+            logical: physical,
+            physical,
+            not_null: row.try_get(5)?,
+            stored: Stored::Plain,
+            has_prefix_check: false,
+            generated: row.try_get(6)?,
+        });
+    }
+    Ok(())
+}
+
+/// A CHECK constraint on one column.
+struct Check {
+    /// as `pg_get_constraintdef` prints it
+    definition: String,
+    /// the column, quoted as the server would quote it
+    column: String,
+}
+
+/// The CHECK constraints on one column each, by relation and attribute number.
+type Checks = BTreeMap<(u32, i16), Vec<Check>>;
+
+/// Definitions of the validated CHECK constraints on one column each, by relation and attribute number.
+async fn checks(
+    transaction: &Transaction<'_>,
+) -> Result<Checks, tokio_postgres::Error> {
+    let sql = "SELECT k.conrelid, k.conkey[1], pg_catalog.pg_get_constraintdef(k.oid), \
+                      pg_catalog.quote_ident(a.attname) \
+               FROM pg_catalog.pg_constraint k \
+                    JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = k.conkey[1] \
+               WHERE k.contype = 'c' AND k.convalidated AND k.conrelid <> 0 \
+                     AND pg_catalog.cardinality(k.conkey) = 1 \
+               ORDER BY 1, 2, 3";
+    let mut found = Checks::new();
+    for row in transaction.query(sql, &[]).await? {
+        found
+            .entry((row.try_get(0)?, row.try_get(1)?))
+            .or_default()
+            .push(Check {
+                definition: row.try_get(2)?,
+                column: row.try_get(3)?,
+            });
+    }
+    Ok(found)
+}
+
+/// One row of `pgveil.attribute`: how apply left an attribute.
+struct Record {
+    relation: u32,
+    name: RelationName,
+    attribute: String,
+    attnum: i16,
+    logical: TypeRef,
+    stored: Result<Stored, String>,
+    domain: Option<DomainId>,
+}
+
+impl Record {
+    fn label(&self) -> String {
+        format!("{}.{}", self.name, self.attribute)
+    }
+}
+
+async fn records(transaction: &Transaction<'_>) -> Result<Vec<Record>, tokio_postgres::Error> {
+    let there = transaction
+        .query_opt(
+            "SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+             WHERE n.nspname = 'pgveil' AND c.relname = 'attribute' AND c.relkind = 'r'",
+            &[],
+        )
+        .await?;
+    if there.is_none() {
+        return Ok(Vec::new());
+    }
+    let sql = "SELECT relation, schema::text, name::text, attribute::text, attnum, treatment, type_oid, typmod, \
+                      domain_id::int8, key_version::int4 \
+               FROM pgveil.attribute ORDER BY relation, attnum";
+    let mut found = Vec::new();
+    for row in transaction.query(sql, &[]).await? {
+        let treatment: String = row.try_get(5)?;
+        let domain = u32::try_from(row.try_get::<_, i64>(8)?).map(DomainId);
+        let version = u16::try_from(row.try_get::<_, i32>(9)?).map(KeyVersion);
+        found.push(Record {
+            relation: row.try_get(0)?,
+            name: RelationName::new(row.try_get::<_, String>(1)?, row.try_get::<_, String>(2)?),
+            attribute: row.try_get(3)?,
+            attnum: row.try_get(4)?,
+            logical: TypeRef {
+                oid: row.try_get(6)?,
+                typmod: row.try_get(7)?,
+            },
+            domain: domain.ok(),
+            stored: match (domain, version) {
+                (Ok(domain), Ok(version)) => stored(treatment, domain, version),
+                _ => Err("its record holds a number out of range".to_owned()),
+            },
+        });
+    }
+    Ok(found)
+}
+
+fn stored(treatment: String, domain: DomainId, version: KeyVersion) -> Result<Stored, String> {
+    match treatment.split(' ').next() {
+        Some("encrypt") => Ok(Stored::Sealed {
+            domain,
+            version,
+            treatment,
+        }),
+        Some("tokenise") => Ok(Stored::Tokenised {
+            domain,
+            version,
+            treatment,
+        }),
+        _ => Err("its record names a treatment this version does not know".to_owned()),
+    }
+}
+
+/// Holds the records of apply against what is there; answers notices for what is gone.
+fn compare(
+    relations: &mut [Relation],
+    checks: &Checks,
+    records: Vec<Record>,
+) -> Vec<String> {
+    let mut notices = Vec::new();
+    for record in records {
+        let by_oid = relations
+            .iter()
+            .position(|relation| relation.oid == record.relation);
+        let place = by_oid.or_else(|| {
+            relations
+                .iter()
+                .position(|relation| relation.name == record.name)
+        });
+        let Some(relation) = place.map(|place| &mut relations[place]) else {
+            notices.push(format!("{}: apply treated it, and the table is gone", record.label()));
+            continue;
+        };
+        let same_table = by_oid.is_some();
+        let now = relation.name.clone();
+        let renamed = now != record.name;
+        let attribute = relation.attributes.iter_mut().find(|attribute| {
+            if same_table {
+                attribute.attnum == record.attnum
+            } else {
+                attribute.name == record.attribute
+            }
+        });
+        let Some(attribute) = attribute else {
+            notices.push(format!("{}: apply treated it, and the column is gone", record.label()));
+            continue;
+        };
+        if !same_table {
+            attribute.stored = Stored::Altered {
+                how: format!("{now} is not the table that apply recorded (created again, or restored from a dump)"),
+            };
+        } else if renamed || attribute.name != record.attribute {
+            attribute.stored = Stored::Altered {
+                how: format!("recorded as {} and renamed since", record.label()),
+            };
+        } else {
+            settle(attribute, relation.oid, &record, checks);
+        }
+        if attribute.physical.oid == BYTEA {
+            attribute.logical = record.logical;
+        }
+    }
+    notices
+}
+
+/// The attribute is the recorded one: its type must be what apply left.
+fn settle(
+    attribute: &mut Attribute,
+    relation: u32,
+    record: &Record,
+    checks: &Checks,
+) {
+    attribute.stored = match &record.stored {
+        Err(how) => Stored::Altered { how: how.clone() },
+        Ok(Stored::Sealed { .. }) if attribute.physical.oid != BYTEA => Stored::Altered {
+            how: "recorded as sealed, and its type is no longer bytea".to_owned(),
+        },
+        Ok(Stored::Tokenised { .. }) if attribute.physical != record.logical => Stored::Altered {
+            how: "recorded as tokenised, and its type has changed since".to_owned(),
+        },
+        Ok(stored) => stored.clone(),
+    };
+    if let (Stored::Sealed { .. }, Some(domain)) = (&attribute.stored, record.domain) {
+        attribute.has_prefix_check = checks
+            .get(&(relation, attribute.attnum))
+            .is_some_and(|found| found.iter().any(|check| check.holds_prefix(domain)));
+    }
+}
+
+impl Check {
+    /// Whether it is the CHECK on a sealed value's prefix, as PostgreSQL 14 and later print it, or earlier ones.
+    fn holds_prefix(&self, domain: DomainId) -> bool {
+        let column = &self.column;
+        let prefix = hex::encode(sealed_prefix(domain));
+        let wanted = [
+            format!("CHECK ((SUBSTRING({column} FROM 1 FOR 8) = '\\x{prefix}'::bytea))"),
+            format!("CHECK ((\"substring\"({column}, 1, 8) = '\\x{prefix}'::bytea))"),
+        ];
+        wanted.contains(&self.definition)
+    }
+}
+
+/// The first 8 bytes of every value sealed in the domain: magic, format 1, domain id big-endian.
+fn sealed_prefix(domain: DomainId) -> [u8; 8] {
+    let [a, b, c, d] = domain.0.to_be_bytes();
+    [0xd5, 0x56, b'v', 1, a, b, c, d]
+}
+
+/// Functions outside `pg_catalog` that belong to no extension; an aggregate's text names its support functions.
+async fn functions(
+    transaction: &Transaction<'_>,
+) -> Result<(Vec<Function>, Vec<Body>), tokio_postgres::Error> {
+    let version: String = transaction
+        .query_one(
+            "SELECT pg_catalog.current_setting('server_version_num')",
+            &[],
+        )
+        .await?
+        .try_get(0)?;
+    // SQL-standard bodies came with PostgreSQL 14.
+    let standard_body = if version.parse::<u32>().is_ok_and(|number| number >= 140_000) {
+        "WHEN p.prosqlbody IS NOT NULL THEN pg_catalog.pg_get_function_sqlbody(p.oid)"
+    } else {
+        ""
+    };
+    let sql = format!(
+        "SELECT p.oid, n.nspname, p.proname, \
+                CASE WHEN a.aggfnoid IS NOT NULL THEN pg_catalog.concat_ws(' ', a.aggtransfn::text, a.aggfinalfn::text, \
+                          a.aggcombinefn::text, a.aggmtransfn::text, a.aggminvtransfn::text, a.aggmfinalfn::text) \
+                     {standard_body} \
+                     WHEN l.lanname IN ('c', 'internal') THEN NULL \
+                     ELSE p.prosrc END \
+         FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace \
+              JOIN pg_catalog.pg_language l ON l.oid = p.prolang \
+              LEFT JOIN pg_catalog.pg_aggregate a ON a.aggfnoid = p.oid \
+         WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') \
+               AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_proc'::regclass \
+                               AND d.objid = p.oid AND d.deptype = 'e') \
+         ORDER BY p.oid"
+    );
+    let mut functions = Vec::new();
+    let mut bodies = Vec::new();
+    for row in transaction.query(sql.as_str(), &[]).await? {
+        let name: String = row.try_get(2)?;
+        let text: Option<String> = row.try_get(3)?;
+        bodies.push(Body {
+            oid: row.try_get(0)?,
+            name: name.clone(),
+            text: text.clone(),
+        });
+        functions.push(Function {
+            schema: row.try_get(1)?,
+            name,
+            body: text,
+        });
+    }
+    Ok((functions, bodies))
+}
+
+/// What depends on what, as the server recorded it. Foreign keys do not count: their actions stay on keys.
+const DEPENDENCIES: &str = "\
+    SELECT r.ev_class AS source, d.refclassid::regclass::text AS kind, d.refobjid AS target \
+      FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_depend d \
+           ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = r.oid \
+    UNION SELECT p.polrelid, d.refclassid::regclass::text, d.refobjid \
+      FROM pg_catalog.pg_policy p JOIN pg_catalog.pg_depend d \
+           ON d.classid = 'pg_catalog.pg_policy'::regclass AND d.objid = p.oid \
+    UNION SELECT f.adrelid, d.refclassid::regclass::text, d.refobjid \
+      FROM pg_catalog.pg_attrdef f JOIN pg_catalog.pg_depend d \
+           ON d.classid = 'pg_catalog.pg_attrdef'::regclass AND d.objid = f.oid \
+    UNION SELECT k.conrelid, d.refclassid::regclass::text, d.refobjid \
+      FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_depend d \
+           ON d.classid = 'pg_catalog.pg_constraint'::regclass AND d.objid = k.oid \
+     WHERE k.contype = 'c' AND d.refclassid = 'pg_catalog.pg_proc'::regclass \
+    UNION SELECT i.indrelid, d.refclassid::regclass::text, d.refobjid \
+      FROM pg_catalog.pg_index i JOIN pg_catalog.pg_depend d \
+           ON d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = i.indexrelid \
+     WHERE d.refclassid = 'pg_catalog.pg_proc'::regclass \
+    UNION SELECT inhrelid, 'pg_class', inhparent FROM pg_catalog.pg_inherits \
+    UNION SELECT inhparent, 'pg_class', inhrelid FROM pg_catalog.pg_inherits \
+    UNION SELECT tgrelid, 'pg_proc', tgfoid FROM pg_catalog.pg_trigger WHERE NOT tgisinternal \
+    ORDER BY 1, 2, 3";
+
+async fn evidence(transaction: &Transaction<'_>) -> Result<Evidence, tokio_postgres::Error> {
+    let mut evidence = Evidence::default();
+    for row in transaction.query(DEPENDENCIES, &[]).await? {
+        let edge = (row.try_get(0)?, row.try_get(2)?);
+        match row.try_get::<_, &str>(1)? {
+            "pg_class" => evidence.relations.push(edge),
+            "pg_proc" => evidence.functions.push(edge),
+            _ => {}
+        }
+    }
+    let rules = format!(
+        "SELECT r.ev_class, pg_catalog.pg_get_ruledef(r.oid) \
+         FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_class c ON c.oid = r.ev_class \
+              JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE {USER_SCHEMA} ORDER BY r.oid"
+    );
+    for row in transaction.query(rules.as_str(), &[]).await? {
+        evidence
+            .definitions
+            .push((row.try_get(0)?, row.try_get(1)?));
+    }
+    let foreign = "SELECT f.ftrelid, pg_catalog.concat_ws(' ', c.relname, pg_catalog.array_to_string(f.ftoptions, ' ')) \
+                   FROM pg_catalog.pg_foreign_table f JOIN pg_catalog.pg_class c ON c.oid = f.ftrelid ORDER BY 1";
+    for row in transaction.query(foreign, &[]).await? {
+        evidence.foreign.push((row.try_get(0)?, row.try_get(1)?));
+    }
+    Ok(evidence)
+}
+
+async fn shadowed(
+    transaction: &Transaction<'_>,
+) -> Result<BTreeSet<String>, tokio_postgres::Error> {
+    let sql = "SELECT t.relname FROM pg_catalog.pg_class t \
+               JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace \
+               WHERE n.nspname ~ '^pg_temp_' AND EXISTS ( \
+                   SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace \
+                   WHERE c.relname = t.relname AND s.nspname !~ '^pg_')";
+    transaction
+        .query(sql, &[])
+        .await?
+        .iter()
+        .map(|row| row.try_get(0))
+        .collect()
+}

@@ -1,0 +1,7 @@
+//! Connections to PostgreSQL: the control connection, the catalog loader.
+//!
+//! Knows nothing of sessions or clients; what it sends for clients is ready to be sent.
+
+pub mod catalog;
+pub mod fault;
+pub mod reach;
