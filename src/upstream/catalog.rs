@@ -10,9 +10,7 @@ use tokio_postgres::{Client, IsolationLevel, Transaction};
 
 use super::fault::ServerFault;
 use super::reach::{self, Body, Evidence};
-use crate::catalog::{
-    Attribute, Function, Relation, RelationKind, Snapshot, Stored, TypeRef,
-};
+use crate::catalog::{Attribute, Function, Relation, RelationKind, Snapshot, Stored, TypeRef};
 use crate::ident::{DomainId, KeyVersion, RelationName};
 use crate::limits::CATALOG_RELATIONS_MAX;
 
@@ -107,7 +105,8 @@ async fn read(transaction: &Transaction<'_>) -> Result<Snapshot, CatalogFault> {
 }
 
 /// Schemas whose relations are the server's own or live for one session only.
-const USER_SCHEMA: &str = "n.nspname <> 'information_schema' AND n.nspname !~ '^pg_(catalog|toast|temp_|toast_temp_)'";
+const USER_SCHEMA: &str =
+    "n.nspname <> 'information_schema' AND n.nspname !~ '^pg_(catalog|toast|temp_|toast_temp_)'";
 
 async fn relations(transaction: &Transaction<'_>) -> Result<Vec<Relation>, tokio_postgres::Error> {
     let sql = format!(
@@ -125,10 +124,7 @@ async fn relations(transaction: &Transaction<'_>) -> Result<Vec<Relation>, tokio
             let key: Option<Vec<i16>> = row.try_get(4)?;
             Ok(Relation {
                 oid: row.try_get(0)?,
-                name: RelationName::new(
-                    row.try_get::<_, String>(1)?,
-                    row.try_get::<_, String>(2)?,
-                ),
+                name: RelationName::new(row.try_get::<_, String>(1)?, row.try_get::<_, String>(2)?),
                 kind: match kind {
                     "r" => RelationKind::Table,
                     "p" => RelationKind::PartitionedTable,
@@ -196,9 +192,7 @@ struct Check {
 type Checks = BTreeMap<(u32, i16), Vec<Check>>;
 
 /// Definitions of the validated CHECK constraints on one column each, by relation and attribute number.
-async fn checks(
-    transaction: &Transaction<'_>,
-) -> Result<Checks, tokio_postgres::Error> {
+async fn checks(transaction: &Transaction<'_>) -> Result<Checks, tokio_postgres::Error> {
     let sql = "SELECT k.conrelid, k.conkey[1], pg_catalog.pg_get_constraintdef(k.oid), \
                       pg_catalog.quote_ident(a.attname) \
                FROM pg_catalog.pg_constraint k \
@@ -291,11 +285,7 @@ fn stored(treatment: String, domain: DomainId, version: KeyVersion) -> Result<St
 }
 
 /// Holds the records of apply against what is there; answers notices for what is gone.
-fn compare(
-    relations: &mut [Relation],
-    checks: &Checks,
-    records: Vec<Record>,
-) -> Vec<String> {
+fn compare(relations: &mut [Relation], checks: &Checks, records: Vec<Record>) -> Vec<String> {
     let mut notices = Vec::new();
     for record in records {
         let by_oid = relations
@@ -307,7 +297,10 @@ fn compare(
                 .position(|relation| relation.name == record.name)
         });
         let Some(relation) = place.map(|place| &mut relations[place]) else {
-            notices.push(format!("{}: apply treated it, and the table is gone", record.label()));
+            notices.push(format!(
+                "{}: apply treated it, and the table is gone",
+                record.label()
+            ));
             continue;
         };
         let same_table = by_oid.is_some();
@@ -321,12 +314,17 @@ fn compare(
             }
         });
         let Some(attribute) = attribute else {
-            notices.push(format!("{}: apply treated it, and the column is gone", record.label()));
+            notices.push(format!(
+                "{}: apply treated it, and the column is gone",
+                record.label()
+            ));
             continue;
         };
         if !same_table {
             attribute.stored = Stored::Altered {
-                how: format!("{now} is not the table that apply recorded (created again, or restored from a dump)"),
+                how: format!(
+                    "{now} is not the table that apply recorded (created again, or restored from a dump)"
+                ),
             };
         } else if renamed || attribute.name != record.attribute {
             attribute.stored = Stored::Altered {
@@ -343,12 +341,7 @@ fn compare(
 }
 
 /// The attribute is the recorded one: its type must be what apply left.
-fn settle(
-    attribute: &mut Attribute,
-    relation: u32,
-    record: &Record,
-    checks: &Checks,
-) {
+fn settle(attribute: &mut Attribute, relation: u32, record: &Record, checks: &Checks) {
     attribute.stored = match &record.stored {
         Err(how) => Stored::Altered { how: how.clone() },
         Ok(Stored::Sealed { .. }) if attribute.physical.oid != BYTEA => Stored::Altered {

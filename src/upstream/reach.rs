@@ -250,10 +250,7 @@ mod tests {
             functions: vec![(1, 10)],
             ..Evidence::default()
         };
-        assert_eq!(
-            edges(&names(), &bodies, &evidence)[&1],
-            BTreeSet::from([2])
-        );
+        assert_eq!(edges(&names(), &bodies, &evidence)[&1], BTreeSet::from([2]));
     }
 
     #[test]
