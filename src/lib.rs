@@ -15,6 +15,7 @@
 #![deny(missing_docs)]
 
 pub mod catalog;
+pub mod cli;
 pub mod ident;
 pub mod limits;
 pub mod mask;

@@ -1,0 +1,63 @@
+//! What the tests against a real PostgreSQL share: one private cluster a test binary, databases and logins in it.
+#![allow(dead_code, reason = "each test binary uses a part of this")]
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use pgveil::cli::demo::cluster::{Cluster, ClusterOptions};
+use tokio_postgres::NoTls;
+
+/// The cluster that all tests of one binary share. It ends with the process.
+pub fn cluster() -> &'static Cluster {
+    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+    CLUSTER.get_or_init(|| start(&[]))
+}
+
+/// A cluster of the test's own, for settings that others must not have.
+pub fn start(settings: &[(&str, &str)]) -> Cluster {
+    let options = ClusterOptions {
+        durable: false,
+        settings: settings
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect(),
+    };
+    Cluster::start(&options, &|_| ()).expect("a private PostgreSQL cluster")
+}
+
+/// A name that no other test of this binary has, for a database or a login: `prefix_N`.
+pub fn fresh_name(prefix: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    format!("{prefix}_{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Connects; the connection's task ends with the client.
+pub async fn connect(url: &str) -> tokio_postgres::Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls)
+        .await
+        .expect("a connection");
+    tokio::spawn(connection);
+    client
+}
+
+/// Makes a database of its own in the cluster and returns its name.
+pub async fn create_database(cluster: &Cluster) -> String {
+    let name = fresh_name("db");
+    let superuser = connect(&cluster.superuser_url("postgres")).await;
+    superuser
+        .batch_execute(&format!("CREATE DATABASE {name}"))
+        .await
+        .expect("a database");
+    name
+}
+
+/// Makes a login of that name and password, with SQL to follow `CREATE ROLE … LOGIN` (may be empty).
+pub async fn create_login(cluster: &Cluster, name: &str, password: &str, options: &str) {
+    let superuser = connect(&cluster.superuser_url("postgres")).await;
+    superuser
+        .batch_execute(&format!(
+            "CREATE ROLE {name} LOGIN PASSWORD '{password}' {options}"
+        ))
+        .await
+        .expect("a login");
+}
