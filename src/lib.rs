@@ -25,3 +25,4 @@ pub mod statement;
 pub mod token;
 pub mod types;
 pub mod upstream;
+pub mod wire;

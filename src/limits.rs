@@ -24,3 +24,10 @@ pub const CATALOG_RELATIONS_MAX: usize = 200_000;
 
 /// Milliseconds between two looks at the catalog, so that DDL run beside pgveil is noticed.
 pub const CATALOG_POLL_MS: u64 = 5_000;
+
+/// Bytes of one SCRAM message (PostgreSQL: PG_MAX_SASL_MESSAGE_LENGTH).
+pub const SCRAM_MESSAGE_BYTES_MAX: usize = 1024;
+
+/// Iterations of a stored verifier that are believed: beyond it the verifier is damaged (PostgreSQL's own
+/// `scram_iterations` ends at i32::MAX, which no client could compute in a login's time).
+pub const SCRAM_ITERATIONS_MAX: u32 = 100_000_000;

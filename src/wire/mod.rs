@@ -1,0 +1,2 @@
+//! The protocol's bytes: startup, SCRAM, TLS settings.
+pub mod scram;
