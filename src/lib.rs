@@ -17,6 +17,7 @@
 pub mod catalog;
 pub mod cli;
 pub mod ident;
+pub mod lifecycle;
 pub mod limits;
 pub mod mask;
 pub mod policy;

@@ -1,2 +1,3 @@
-//! The protocol's bytes: startup, SCRAM, TLS settings.
+//! The protocol's bytes: frames, messages, startup, SCRAM, TLS settings. No sockets.
+
 pub mod scram;

@@ -186,7 +186,10 @@ impl ServerExchange {
     /// [`ScramFault::ClientMessage`] when it is malformed or asks for channel binding.
     pub fn begin(client_first: &[u8], verifier: Verifier) -> Result<(Self, String), ScramFault> {
         let text = message(client_first).ok_or(ScramFault::ClientMessage)?;
-        let bare = text.splitn(3, ',').nth(2).ok_or(ScramFault::ClientMessage)?;
+        let bare = text
+            .splitn(3, ',')
+            .nth(2)
+            .ok_or(ScramFault::ClientMessage)?;
         let nonce = bare.split(',').nth(1).and_then(|n| n.strip_prefix("r="));
         if nonce.is_none_or(|n| !printable(n)) {
             return Err(ScramFault::ClientMessage);
@@ -326,7 +329,10 @@ fn message(bytes: &[u8]) -> Option<&str> {
 
 /// RFC 5802's `printable`: what a nonce may hold, of any length but none.
 fn printable(nonce: &str) -> bool {
-    !nonce.is_empty() && nonce.bytes().all(|b| matches!(b, 0x21..=0x2b | 0x2d..=0x7e))
+    !nonce.is_empty()
+        && nonce
+            .bytes()
+            .all(|b| matches!(b, 0x21..=0x2b | 0x2d..=0x7e))
 }
 
 fn decode_key(base64: &str) -> Option<[u8; 32]> {
@@ -338,7 +344,8 @@ fn hash(bytes: &[u8]) -> [u8; 32] {
 }
 
 fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length (RFC 2104)");
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length (RFC 2104)");
     for part in parts {
         mac.update(part);
     }
@@ -438,7 +445,10 @@ mod tests {
             "SCRAM-SHA-256$99999999999:AA==$AA==:AA==",
             "secret in the clear",
         ] {
-            assert_eq!(Verifier::parse(stored).err(), Some(ScramFault::NotAVerifier));
+            assert_eq!(
+                Verifier::parse(stored).err(),
+                Some(ScramFault::NotAVerifier)
+            );
         }
     }
 
@@ -494,7 +504,13 @@ mod tests {
 
     #[test]
     fn a_server_that_does_not_extend_our_nonce_is_refused() {
-        for first in ["r=abc,s=AA==,i=1", "r=xyz123,s=AA==,i=1", "m=1,r=abc1", "", "e=other-error"] {
+        for first in [
+            "r=abc,s=AA==,i=1",
+            "r=xyz123,s=AA==,i=1",
+            "m=1,r=abc1",
+            "",
+            "e=other-error",
+        ] {
             let (client, _) = ClientExchange::with_nonce(rfc_keys(), "abc".to_owned());
             let fault = client.respond(first.as_bytes()).err();
             assert_eq!(fault, Some(ScramFault::ServerMessage), "{first}");

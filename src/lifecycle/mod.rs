@@ -1,0 +1,2 @@
+//! Bringing a database to its policy: setup, check, plan, apply, revert, discover.
+pub mod setup;
