@@ -10,16 +10,16 @@
 use std::fs;
 use std::io::{self, Write};
 use std::net::TcpListener;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
+use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rand::RngExt;
 use rand::distr::{Alphanumeric, SampleString};
 use thiserror::Error;
 
+use super::folder::{Folder, Owner, as_owner};
 use super::server_programs::{ServerFault, find_or_install, last_lines};
 
 /// The superuser of a private cluster.
@@ -86,13 +86,6 @@ pub struct Cluster {
     lifeline: Option<ChildStdin>,
 }
 
-/// The unprivileged user a root process runs the server as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Owner {
-    uid: u32,
-    gid: u32,
-}
-
 /// The shell that owns the server. Arguments: postgres, data folder, whole folder, log file.
 ///
 /// The end of its input stops the server and removes the folder; a line `keep` stops the server only.
@@ -113,11 +106,11 @@ impl Cluster {
     /// As [`ClusterFault`] lists; nothing is left behind then.
     pub fn start(options: &ClusterOptions, progress: &dyn Fn(&str)) -> Result<Self, ClusterFault> {
         let folder = Folder::create()?;
-        let programs = find_or_install(folder.made_by_root, progress)?;
+        let programs = find_or_install(folder.made_by_root(), progress)?;
         let owner = folder.hand_over()?;
         let password = random_password();
         let place = Place {
-            folder: &folder.path,
+            folder: folder.path(),
             programs: &programs,
             owner,
         };
@@ -230,92 +223,9 @@ fn is_free(port: u16) -> bool {
     TcpListener::bind(("127.0.0.1", port)).is_ok()
 }
 
-fn io_fault(doing: impl Into<String>) -> impl FnOnce(io::Error) -> ClusterFault {
+pub(super) fn io_fault(doing: impl Into<String>) -> impl FnOnce(io::Error) -> ClusterFault {
     let doing = doing.into();
     move |source| ClusterFault::Io { doing, source }
-}
-
-fn as_owner(mut command: Command, owner: Option<Owner>, folder: &Path) -> Command {
-    command
-        .current_dir(folder)
-        .env("LC_ALL", "C")
-        .env("TZ", "UTC");
-    for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(|n| n.starts_with("PG")) {
-            command.env_remove(name);
-        }
-    }
-    if let Some(owner) = owner {
-        command.uid(owner.uid).gid(owner.gid);
-    }
-    command
-}
-
-/// The temporary folder while the cluster is being made; removed when that fails.
-struct Folder {
-    path: PathBuf,
-    made_by_root: bool,
-    kept: bool,
-}
-
-impl Folder {
-    fn create() -> Result<Self, ClusterFault> {
-        // The socket's path may have 107 bytes at most, and an unprivileged user must reach it.
-        let parent = Path::new("/tmp");
-        let name = format!("pgveil-{:016x}", rand::rng().random::<u64>());
-        let path = parent.join(name);
-        let doing = format!("creating {}", path.display());
-        fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&path)
-            .map_err(io_fault(&doing))?;
-        let made_by_root = fs::metadata(&path).map_err(io_fault(doing))?.uid() == 0;
-        Ok(Self {
-            path,
-            made_by_root,
-            kept: false,
-        })
-    }
-
-    /// Gives the folder to an unprivileged user, when root made it.
-    fn hand_over(&self) -> Result<Option<Owner>, ClusterFault> {
-        if !self.made_by_root {
-            return Ok(None);
-        }
-        let passwd = fs::read_to_string("/etc/passwd").map_err(io_fault("reading /etc/passwd"))?;
-        let owner = ["postgres", "nobody"]
-            .iter()
-            .find_map(|name| owner_in(&passwd, name))
-            .ok_or(ClusterFault::NoUnprivilegedUser)?;
-        chown(&self.path, Some(owner.uid), Some(owner.gid))
-            .map_err(io_fault("handing the cluster's folder to its user"))?;
-        Ok(Some(owner))
-    }
-
-    fn keep(mut self) -> PathBuf {
-        self.kept = true;
-        std::mem::take(&mut self.path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        if !self.kept {
-            // A failed start is reported already; there is no one left to tell of this.
-            let _ = fs::remove_dir_all(&self.path);
-        }
-    }
-}
-
-/// The user of that name in the text of `/etc/passwd` (passwd(5)), unless it is root by another name.
-fn owner_in(passwd: &str, name: &str) -> Option<Owner> {
-    let fields: Vec<&str> = passwd
-        .lines()
-        .map(|line| line.split(':').collect::<Vec<_>>())
-        .find(|fields| fields.first() == Some(&name))?;
-    let uid = fields.get(2)?.parse().ok()?;
-    let gid = fields.get(3)?.parse().ok()?;
-    (uid != 0).then_some(Owner { uid, gid })
 }
 
 /// Where a cluster is being made, and by whom.
@@ -448,18 +358,6 @@ impl Place<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_owner_is_read_from_passwd_and_is_never_root() {
-        let passwd =
-            "root:x:0:0::/root:/bin/sh\ntoor:x:0:0::/:/bin/sh\npostgres:x:101:104:,:/var:/bin/sh\n";
-        assert_eq!(
-            owner_in(passwd, "postgres"),
-            Some(Owner { uid: 101, gid: 104 })
-        );
-        assert_eq!(owner_in(passwd, "toor"), None);
-        assert_eq!(owner_in(passwd, "nobody"), None);
-    }
 
     #[test]
     fn a_cluster_starts_and_leaves_nothing_behind() {
