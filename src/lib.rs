@@ -16,10 +16,12 @@
 
 pub mod catalog;
 pub mod cli;
+pub mod document;
 pub mod ident;
 pub mod lifecycle;
 pub mod limits;
 pub mod mask;
+pub mod pattern;
 pub mod policy;
 pub mod secret;
 pub mod statement;

@@ -31,3 +31,12 @@ pub const SCRAM_MESSAGE_BYTES_MAX: usize = 1024;
 /// Iterations of a stored verifier that are believed: beyond it the verifier is damaged (PostgreSQL's own
 /// `scram_iterations` ends at i32::MAX, which no client could compute in a login's time).
 pub const SCRAM_ITERATIONS_MAX: u32 = 100_000_000;
+
+/// Bytes of a policy or configuration file; a policy of 10,000 attributes is about 1 MiB.
+pub const DOCUMENT_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Nesting of a policy or configuration file; the language itself needs 9.
+pub const DOCUMENT_DEPTH_MAX: usize = 32;
+
+/// Faults gathered from one file; each costs another pass over the tree.
+pub const FAULTS_MAX: usize = 100;

@@ -3,3 +3,13 @@
 //! Knows the words of masks, tokens and types; knows nothing of sessions, statements or keys.
 
 pub mod decide;
+pub mod load;
+pub mod model;
+pub mod roles;
+pub mod rule;
+mod settle;
+
+pub use crate::document::Fault;
+pub use load::{Loaded, load};
+pub use roles::{Allow, Role};
+pub use rule::{Policy, Rule};

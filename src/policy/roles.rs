@@ -1,0 +1,68 @@
+//! Roles, and which of them a login has.
+//!
+//! Knows nothing of how a login proves who it is.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+pub use super::model::Allow;
+use crate::ident::{RoleName, UserName};
+use crate::pattern::Pattern;
+
+/// A role of the policy, validated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Role {
+    pub(super) name: RoleName,
+    pub(super) evidence: Evidence,
+    pub(super) allow: BTreeSet<Allow>,
+}
+
+/// What a login must have: of each list that is there, one element.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Evidence {
+    pub users: Option<Vec<Pattern>>,
+    pub networks: Option<Vec<IpNet>>,
+    pub applications: Option<Vec<Pattern>>,
+}
+
+impl Role {
+    /// Its name.
+    pub fn name(&self) -> &RoleName {
+        &self.name
+    }
+
+    /// What it may do beyond ordinary statements.
+    pub fn allow(&self) -> &BTreeSet<Allow> {
+        &self.allow
+    }
+
+    /// Whether it may do that.
+    pub fn allows(&self, what: Allow) -> bool {
+        self.allow.contains(&what)
+    }
+
+    /// Whether a login is of this role. `address` is None at a Unix socket, which is in no network; an IPv4
+    /// address in IPv6 clothes is taken for what it is.
+    pub fn matches(&self, user: &UserName, address: Option<IpAddr>, application: &str) -> bool {
+        let Evidence {
+            users,
+            networks,
+            applications,
+        } = &self.evidence;
+        let any = |patterns: &Option<Vec<Pattern>>, name: &str| match patterns {
+            None => true,
+            Some(patterns) => patterns.iter().any(|p| p.matches(name)),
+        };
+        let in_network = match (networks, address) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(networks), Some(address)) => {
+                let address = address.to_canonical();
+                networks.iter().any(|network| network.contains(&address))
+            }
+        };
+        any(users, user.as_str()) && in_network && any(applications, application)
+    }
+}
