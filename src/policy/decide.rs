@@ -87,6 +87,22 @@ pub struct Sight {
     pub compare: BTreeSet<Search>,
 }
 
+impl Sight {
+    /// What a role gets that the policy does not speak of: nothing.
+    const NONE: &'static Self = &Self {
+        show: Show::Refuse,
+        compare: BTreeSet::new(),
+    };
+
+    /// Whether a key is needed to show it (beside opening what is sealed).
+    pub fn needs_key(&self) -> bool {
+        match &self.show {
+            Show::Token(_) => true,
+            Show::Plain | Show::Mask(_) | Show::Null | Show::Stored | Show::Refuse => false,
+        }
+    }
+}
+
 /// A treated attribute, bound to the catalog.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Treated {
@@ -118,6 +134,29 @@ impl Treated {
             Store::Plain | Store::Tokenise(_) => true,
             Store::Encrypt { search } => search.contains(&Search::Equal),
         }
+    }
+
+    /// What a role gets; a role the policy does not speak of gets nothing.
+    pub fn sight(&self, role: &RoleName) -> &Sight {
+        self.sight.get(role).unwrap_or(Sight::NONE)
+    }
+
+    /// Whether a role sees the value itself.
+    pub fn is_plain_to(&self, role: &RoleName) -> bool {
+        self.sight(role).show == Show::Plain
+    }
+
+    /// Whether a role may assign it, by INSERT, UPDATE or COPY: only who sees what he would overwrite.
+    pub fn may_assign(&self, role: &RoleName) -> bool {
+        self.is_plain_to(role)
+    }
+
+    /// Whether a role may compare it for equality over what is stored: it is computable there, and the role sees
+    /// the value or the policy lets it compare.
+    pub fn may_compare_equal(&self, role: &RoleName) -> bool {
+        let sight = self.sight(role);
+        let allowed = sight.show == Show::Plain || sight.compare.contains(&Search::Equal);
+        allowed && self.compares_equal()
     }
 }
 
@@ -155,6 +194,16 @@ impl Bound {
             trusted_functions,
             allow_do_blocks,
         }
+    }
+
+    /// Whether some treated attribute is not shown to the role as it is.
+    pub fn is_restricted(&self, role: &RoleName) -> bool {
+        self.treated().any(|t| !t.is_plain_to(role))
+    }
+
+    /// Whether the database holds every treated attribute as the policy says: no statement is refused with 55000.
+    pub fn is_ready(&self) -> bool {
+        self.treated().all(|t| t.not_ready.is_none())
     }
 
     /// The treated attributes of a relation; empty when it has none.
