@@ -192,7 +192,10 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn entries(&self, fields: Option<&'static [&'static str]>) -> Result<Vec<&'a Entry>, ReadError> {
+    fn entries(
+        &self,
+        fields: Option<&'static [&'static str]>,
+    ) -> Result<Vec<&'a Entry>, ReadError> {
         let Kind::Map(entries) = &self.node.kind else {
             return Err(ReadError::expected("a mapping", self.node));
         };
@@ -431,10 +434,7 @@ impl<'de> MapAccess<'de> for MapReader<'_> {
         read.map(Some).map_err(|error| self.took(error, entry))
     }
 
-    fn next_value_seed<V: DeserializeSeed<'de>>(
-        &mut self,
-        seed: V,
-    ) -> Result<V::Value, ReadError> {
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, ReadError> {
         let Some(entry) = self.value.take() else {
             return Err(ReadError::new("a value without a key"));
         };
@@ -530,10 +530,7 @@ impl<'de> EnumAccess<'de> for EnumReader<'_> {
     type Error = ReadError;
     type Variant = Self;
 
-    fn variant_seed<V: DeserializeSeed<'de>>(
-        self,
-        seed: V,
-    ) -> Result<(V::Value, Self), ReadError> {
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), ReadError> {
         let word: StrDeserializer<'_, ReadError> = self.variant.into_deserializer();
         Ok((seed.deserialize(word)?, self))
     }
@@ -573,7 +570,10 @@ impl<'de> VariantAccess<'de> for EnumReader<'_> {
         read.map_err(|error| match (self.content, error.at) {
             // What the missing mapping should have been is said of the word.
             (None, Some(at)) if at == self.at => ReadError {
-                message: format!("`{}` alone says too little: {}", self.variant, error.message),
+                message: format!(
+                    "`{}` alone says too little: {}",
+                    self.variant, error.message
+                ),
                 ..error
             },
             _ => error,

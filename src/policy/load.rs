@@ -59,7 +59,12 @@ impl<'a> Notes<'a> {
         self.faults.push(self.document.fault(at, message));
     }
 
-    pub(super) fn fault_with(&mut self, at: Position, message: impl Into<String>, help: Option<String>) {
+    pub(super) fn fault_with(
+        &mut self,
+        at: Position,
+        message: impl Into<String>,
+        help: Option<String>,
+    ) {
         let mut fault = self.document.fault(at, message);
         fault.help = help;
         self.faults.push(fault);
@@ -87,7 +92,10 @@ fn settle_policy(written: &model::Policy, notes: &mut Notes<'_>) -> Policy {
     if written.version.value != 1 {
         notes.fault_with(
             written.version.at,
-            format!("version {} of the policy language is not known", written.version.value),
+            format!(
+                "version {} of the policy language is not known",
+                written.version.value
+            ),
             Some("write `version: 1`".to_owned()),
         );
     }
@@ -110,18 +118,28 @@ fn settle_policy(written: &model::Policy, notes: &mut Notes<'_>) -> Policy {
 
 fn settle_roles(written: &At<Vec<model::Role>>, notes: &mut Notes<'_>) -> Vec<Role> {
     if written.value.is_empty() {
-        notes.fault(written.at, "a policy needs a role: no login could be let in");
+        notes.fault(
+            written.at,
+            "a policy needs a role: no login could be let in",
+        );
     }
     let mut seen: BTreeMap<&str, Position> = BTreeMap::new();
     let mut roles = Vec::with_capacity(written.value.len());
     for role in &written.value {
         let name = &role.name;
         if name.value == "*" {
-            notes.fault(name.at, "`*` stands for the roles not named and can be no role's name");
+            notes.fault(
+                name.at,
+                "`*` stands for the roles not named and can be no role's name",
+            );
         }
         if let Some(first) = seen.insert(&name.value, name.at) {
             let message = format!("a second role called `{}`", name.value);
-            notes.fault_with(name.at, message, Some(format!("the first is at line {}", first.line)));
+            notes.fault_with(
+                name.at,
+                message,
+                Some(format!("the first is at line {}", first.line)),
+            );
         }
         if let Some(limits) = &role.limits {
             notes.not_enforced(limits.at, "limits");
@@ -159,7 +177,8 @@ fn settle_evidence(written: &At<model::Match>, notes: &mut Notes<'_>) -> Evidenc
                 Some("to match every login write `{ user: \"*\" }`".to_owned()),
             );
         } else {
-            let message = "`application` is this role's only evidence, and a client sets it as it likes";
+            let message =
+                "`application` is this role's only evidence, and a client sets it as it likes";
             notes.warn(written.at, message);
         }
     }

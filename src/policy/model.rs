@@ -376,7 +376,9 @@ fn may_stand_alone(schema: &mut Schema, word: &str) {
     }
 }
 
-fn choices(schema: &mut Schema) -> impl Iterator<Item = &mut serde_json::Map<String, serde_json::Value>> {
+fn choices(
+    schema: &mut Schema,
+) -> impl Iterator<Item = &mut serde_json::Map<String, serde_json::Value>> {
     schema
         .get_mut("oneOf")
         .and_then(|c| c.as_array_mut())

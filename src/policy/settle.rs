@@ -227,7 +227,11 @@ impl Settle<'_> {
             model::Show::Token(token) => {
                 if let Some(domain) = &token.0.domain {
                     let help = "the token shown is of the column's own domain; leave it out";
-                    notes.fault_with(domain.at, "`domain` belongs under `store`", Some(help.to_owned()));
+                    notes.fault_with(
+                        domain.at,
+                        "`domain` belongs under `store`",
+                        Some(help.to_owned()),
+                    );
                 }
                 let format = token_format(&token.0, notes)?;
                 match store {
@@ -267,11 +271,12 @@ impl Settle<'_> {
                         "`compare` on a column stored plain is not enforced by this version yet",
                         Some("leave it out, or seal the column with `search: [equal]`".to_owned()),
                     ),
-                    Some(Store::Encrypt { search }) if !search.contains(&settled) => notes.fault_with(
-                        word.at,
-                        "`compare` names a word that `search` does not have",
-                        Some("add it to the column's `search`".to_owned()),
-                    ),
+                    Some(Store::Encrypt { search }) if !search.contains(&settled) => notes
+                        .fault_with(
+                            word.at,
+                            "`compare` names a word that `search` does not have",
+                            Some("add it to the column's `search`".to_owned()),
+                        ),
                     Some(Store::Encrypt { .. } | Store::Tokenise(_)) | None => {}
                 }
                 if let Some(sight) = sight.get_mut(&name) {
@@ -310,7 +315,10 @@ fn token_format(written: &model::Token, notes: &mut Notes<'_>) -> Option<TokenFo
         }
         model::TokenWord::Email => {
             for keep in [keep_first, keep_last].into_iter().flatten() {
-                notes.fault(keep.at, "an `email` token keeps the domain part and nothing else");
+                notes.fault(
+                    keep.at,
+                    "an `email` token keeps the domain part and nothing else",
+                );
             }
             return Some(TokenFormat::Email);
         }
@@ -349,7 +357,11 @@ fn partial(written: &model::Partial, at: Position, notes: &mut Notes<'_>) -> Opt
     let model::Partial { first, last, with } = written;
     if first.is_none() && last.is_none() {
         let help = "for example `{ partial: { last: 4 } }`; to hide all, write `redact`";
-        notes.fault_with(at, "`partial` does not say what it keeps", Some(help.to_owned()));
+        notes.fault_with(
+            at,
+            "`partial` does not say what it keeps",
+            Some(help.to_owned()),
+        );
         return None;
     }
     let with = match with {
@@ -437,7 +449,18 @@ mod tests {
         assert_eq!(qualified("public.Customers"), name("public", "Customers"));
         assert_eq!(qualified("\"a.b\".\"c\"\"d\""), name("a.b", "c\"d"));
         assert_eq!(qualified("公司.客户"), name("公司", "客户"));
-        for bad in ["customers", "a.b.c", ".b", "a.", "", "\"a.b", "a\"b.c", "\"a\"b.c", "a.f()", "a. b"] {
+        for bad in [
+            "customers",
+            "a.b.c",
+            ".b",
+            "a.",
+            "",
+            "\"a.b",
+            "a\"b.c",
+            "\"a\"b.c",
+            "a.f()",
+            "a. b",
+        ] {
             assert_eq!(qualified(bad), None, "{bad}");
         }
     }
