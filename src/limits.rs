@@ -40,3 +40,25 @@ pub const DOCUMENT_DEPTH_MAX: usize = 32;
 
 /// Faults gathered from one file; each costs another pass over the tree.
 pub const FAULTS_MAX: usize = 100;
+
+/// Bytes of a keyring file (about 200 a domain: room for 80,000 of them).
+pub const KEYRING_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Bytes of a file that holds a passphrase.
+pub const PASSPHRASE_BYTES_MAX: u64 = 4096;
+
+/// KiB of memory that a keyring's Argon2id may ask for (1 GiB; RFC 9106 recommends 64 MiB or 2 GiB), so that a
+/// hostile file cannot exhaust the machine.
+pub const KDF_MEMORY_KIB_MAX: u32 = 1024 * 1024;
+
+/// Passes over that memory.
+pub const KDF_PASSES_MAX: u32 = 16;
+
+/// Lanes of that memory.
+pub const KDF_LANES_MAX: u32 = 16;
+
+/// Copies of one scheduled sealing key (about 1.5 KiB each): more than this many threads share.
+pub const SEAL_STRIPES_MAX: usize = 16;
+
+/// Different roles, domains or databases that metrics tell apart (a series each; Prometheus keeps them all).
+pub const METRIC_NAMES_MAX: usize = 1024;
