@@ -139,6 +139,8 @@ impl SqlState {
     pub const INVALID_DATETIME_FORMAT: Self = Self("22007");
     /// 22008 `datetime_field_overflow`.
     pub const DATETIME_FIELD_OVERFLOW: Self = Self("22008");
+    /// 22009 `invalid_time_zone_displacement_value`.
+    pub const INVALID_TIME_ZONE_DISPLACEMENT: Self = Self("22009");
     /// 22021 `character_not_in_repertoire`.
     pub const CHARACTER_NOT_IN_REPERTOIRE: Self = Self("22021");
     /// 22023 `invalid_parameter_value`.
@@ -147,6 +149,8 @@ impl SqlState {
     pub const INVALID_TEXT_REPRESENTATION: Self = Self("22P02");
     /// 22P03 `invalid_binary_representation`.
     pub const INVALID_BINARY_REPRESENTATION: Self = Self("22P03");
+    /// 22P05 `untranslatable_character`.
+    pub const UNTRANSLATABLE_CHARACTER: Self = Self("22P05");
     /// 26000 `invalid_sql_statement_name`.
     pub const INVALID_SQL_STATEMENT_NAME: Self = Self("26000");
     /// 28000 `invalid_authorization_specification`.
@@ -157,10 +161,14 @@ impl SqlState {
     pub const INVALID_CATALOG_NAME: Self = Self("3D000");
     /// 42501 `insufficient_privilege`: the policy says no.
     pub const INSUFFICIENT_PRIVILEGE: Self = Self("42501");
+    /// 42622 `name_too_long`.
+    pub const NAME_TOO_LONG: Self = Self("42622");
     /// 42804 `datatype_mismatch`.
     pub const DATATYPE_MISMATCH: Self = Self("42804");
     /// 53300 `too_many_connections`.
     pub const TOO_MANY_CONNECTIONS: Self = Self("53300");
+    /// 54000 `program_limit_exceeded`.
+    pub const PROGRAM_LIMIT_EXCEEDED: Self = Self("54000");
     /// 54001 `statement_too_complex`.
     pub const STATEMENT_TOO_COMPLEX: Self = Self("54001");
     /// 55000 `object_not_in_prerequisite_state`: the database is not as its policy wants it.

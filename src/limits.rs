@@ -62,3 +62,10 @@ pub const SEAL_STRIPES_MAX: usize = 16;
 
 /// Different roles, domains or databases that metrics tell apart (a series each; Prometheus keeps them all).
 pub const METRIC_NAMES_MAX: usize = 1024;
+
+/// Bytes of a jsonb document's canonical form (PostgreSQL's own limit on a jsonb is 2^28 - 1; a short number such as
+/// `1e131071` prints long).
+pub const JSONB_BYTES_MAX: usize = 0x0fff_ffff;
+
+/// Nesting of a jsonb document (54001 beyond it; its reader is recursive, and a thread's stack is 2 MiB).
+pub const JSONB_NESTING_MAX: usize = 512;

@@ -1,0 +1,336 @@
+//! One-dimensional arrays of values, in text and binary form: what `= ANY($1)` brings.
+//!
+//! It knows nothing of the elements: it takes their forms apart and puts them together. PostgreSQL 15's
+//! `array_in`, `array_out`, `array_recv` and `array_send` are followed; nested arrays and lower bounds other
+//! than 1 in text are refused.
+
+use super::{ValueFault, is_space, left_over, short_message, text};
+use crate::ident::SqlState;
+
+/// The elements of an array; None is NULL.
+pub type Elements = Vec<Option<Vec<u8>>>;
+
+/// Dimensions of a PostgreSQL array (MAXDIM).
+const DIMENSIONS_MAX: i32 = 6;
+
+/// Takes an array's text form apart into its elements' text forms.
+///
+/// # Errors
+/// 22P02 for a malformed array, 22021 for a zero byte or invalid UTF-8, 0A000 for a nested array or explicit
+/// bounds.
+pub fn elements_from_text(bytes: &[u8]) -> Result<Elements, ValueFault> {
+    let malformed = || {
+        ValueFault::new(
+            SqlState::INVALID_TEXT_REPRESENTATION,
+            "malformed array literal",
+        )
+    };
+    let trimmed = text::checked(bytes)?.as_bytes();
+    let start = skip_spaces(trimmed);
+    let mut rest = match start {
+        [b'{', rest @ ..] => skip_spaces(rest),
+        [b'[', ..] => return Err(unsupported("an array with explicit bounds")),
+        _ => return Err(malformed()),
+    };
+    let mut elements = Vec::new();
+    if let [b'}', after @ ..] = rest {
+        return if after.iter().copied().all(is_space) {
+            Ok(elements)
+        } else {
+            Err(malformed())
+        };
+    }
+    loop {
+        let (element, after) = match rest {
+            [b'{', ..] => return Err(unsupported("a nested array")),
+            [b'"', quoted @ ..] => quoted_element(quoted).ok_or_else(malformed)?,
+            _ => bare_element(rest).ok_or_else(malformed)?,
+        };
+        elements.push(element);
+        match skip_spaces(after) {
+            [b',', after @ ..] => rest = skip_spaces(after),
+            [b'}', after @ ..] if after.iter().copied().all(is_space) => return Ok(elements),
+            _ => return Err(malformed()),
+        }
+    }
+}
+
+/// Reads to the closing quote.
+fn quoted_element(mut rest: &[u8]) -> Option<(Option<Vec<u8>>, &[u8])> {
+    let mut element = Vec::new();
+    loop {
+        rest = match rest {
+            [b'"', after @ ..] => return Some((Some(element), after)),
+            [b'\\', escaped, after @ ..] => {
+                element.push(*escaped);
+                after
+            }
+            [plain, after @ ..] if *plain != b'\\' => {
+                element.push(*plain);
+                after
+            }
+            _ => return None,
+        };
+    }
+}
+
+/// Reads to the next delimiter; spaces at the end do not count, NULL in any case is NULL.
+fn bare_element(mut rest: &[u8]) -> Option<(Option<Vec<u8>>, &[u8])> {
+    let mut element = Vec::new();
+    // Bytes of `element` up to the last one that is no space, or was escaped.
+    let mut kept = 0;
+    let mut escapes = false;
+    loop {
+        rest = match rest {
+            [b',' | b'}', ..] => break,
+            [b'"' | b'{', ..] | [] | [b'\\'] => return None,
+            [b'\\', escaped, after @ ..] => {
+                escapes = true;
+                element.push(*escaped);
+                kept = element.len();
+                after
+            }
+            [plain, after @ ..] => {
+                element.push(*plain);
+                if !is_space(*plain) {
+                    kept = element.len();
+                }
+                after
+            }
+        };
+    }
+    element.truncate(kept);
+    if element.is_empty() {
+        return None;
+    }
+    let null = !escapes && element.eq_ignore_ascii_case(b"null");
+    Some(((!null).then_some(element), rest))
+}
+
+/// Takes an array's binary form apart: the element type's OID and the elements' binary forms.
+///
+/// # Errors
+/// 08P01 and 22P03 for a malformed array, 54000 for impossible dimensions, 0A000 for more than one dimension.
+pub fn elements_from_binary(bytes: &[u8]) -> Result<(u32, Elements), ValueFault> {
+    let malformed = |message| ValueFault::new(SqlState::INVALID_BINARY_REPRESENTATION, message);
+    let too_large = || {
+        ValueFault::new(
+            SqlState::PROGRAM_LIMIT_EXCEEDED,
+            "array size exceeds the maximum allowed",
+        )
+    };
+    let mut rest = bytes;
+    let dimensions = word(&mut rest)?;
+    if dimensions < 0 {
+        return Err(malformed("invalid number of dimensions"));
+    }
+    if dimensions > DIMENSIONS_MAX {
+        return Err(too_large());
+    }
+    if !matches!(word(&mut rest)?, 0 | 1) {
+        return Err(malformed("invalid array flags"));
+    }
+    let element_oid = u32::from_be_bytes(word(&mut rest)?.to_be_bytes());
+    if dimensions > 1 {
+        return Err(unsupported("an array of more than one dimension"));
+    }
+    let mut elements = Vec::new();
+    if dimensions == 1 {
+        let length = word(&mut rest)?;
+        let lower_bound = word(&mut rest)?;
+        if length < 0 || lower_bound.checked_add(length).is_none() {
+            return Err(too_large());
+        }
+        for _ in 0..length {
+            let element = match usize::try_from(word(&mut rest)?) {
+                Ok(size) => {
+                    let (element, after) = rest
+                        .split_at_checked(size)
+                        .ok_or_else(|| malformed("insufficient data left in message"))?;
+                    rest = after;
+                    Some(element.to_vec())
+                }
+                Err(_) => None,
+            };
+            elements.push(element);
+        }
+    }
+    if rest.is_empty() {
+        Ok((element_oid, elements))
+    } else {
+        Err(left_over())
+    }
+}
+
+/// Writes an array's text form from its elements' text forms, as `array_out` does.
+pub fn to_text(elements: &[Option<Vec<u8>>]) -> Vec<u8> {
+    let mut shown = vec![b'{'];
+    for (position, element) in elements.iter().enumerate() {
+        if position > 0 {
+            shown.push(b',');
+        }
+        match element {
+            None => shown.extend_from_slice(b"NULL"),
+            Some(element) if needs_quotes(element) => {
+                shown.push(b'"');
+                for byte in element {
+                    if matches!(byte, b'"' | b'\\') {
+                        shown.push(b'\\');
+                    }
+                    shown.push(*byte);
+                }
+                shown.push(b'"');
+            }
+            Some(element) => shown.extend_from_slice(element),
+        }
+    }
+    shown.push(b'}');
+    shown
+}
+
+/// Writes an array's binary form from its elements' binary forms, as `array_send` does.
+///
+/// # Errors
+/// 54000 when there are more elements, or longer ones, than the format can count.
+pub fn to_binary(element_oid: u32, elements: &[Option<Vec<u8>>]) -> Result<Vec<u8>, ValueFault> {
+    let count = |length: usize| {
+        i32::try_from(length).map_err(|_| {
+            ValueFault::new(
+                SqlState::PROGRAM_LIMIT_EXCEEDED,
+                "array size exceeds the maximum allowed",
+            )
+        })
+    };
+    let mut sent = Vec::new();
+    sent.extend_from_slice(&i32::from(!elements.is_empty()).to_be_bytes());
+    let nulls = elements.iter().any(Option::is_none);
+    sent.extend_from_slice(&i32::from(nulls).to_be_bytes());
+    sent.extend_from_slice(&element_oid.to_be_bytes());
+    if !elements.is_empty() {
+        sent.extend_from_slice(&count(elements.len())?.to_be_bytes());
+        sent.extend_from_slice(&1_i32.to_be_bytes());
+    }
+    for element in elements {
+        match element {
+            None => sent.extend_from_slice(&(-1_i32).to_be_bytes()),
+            Some(element) => {
+                sent.extend_from_slice(&count(element.len())?.to_be_bytes());
+                sent.extend_from_slice(element);
+            }
+        }
+    }
+    Ok(sent)
+}
+
+fn needs_quotes(element: &[u8]) -> bool {
+    element.is_empty()
+        || element.eq_ignore_ascii_case(b"null")
+        || element
+            .iter()
+            .any(|byte| is_space(*byte) || matches!(byte, b'"' | b'\\' | b'{' | b'}' | b','))
+}
+
+fn skip_spaces(mut rest: &[u8]) -> &[u8] {
+    while let [first, after @ ..] = rest
+        && is_space(*first)
+    {
+        rest = after;
+    }
+    rest
+}
+
+/// Takes a big-endian word off the front.
+fn word(rest: &mut &[u8]) -> Result<i32, ValueFault> {
+    let (first, after) = rest.split_first_chunk::<4>().ok_or_else(short_message)?;
+    *rest = after;
+    Ok(i32::from_be_bytes(*first))
+}
+
+fn unsupported(what: &str) -> ValueFault {
+    ValueFault::new(
+        SqlState::FEATURE_NOT_SUPPORTED,
+        format!("{what} does not go with a treated attribute: send a plain list of values"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn some(text: &str) -> Option<Vec<u8>> {
+        Some(text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn text_form_is_taken_apart_as_array_in_does() {
+        let cases: [(&str, Elements); 8] = [
+            (" {} ", vec![]),
+            ("{ }", vec![]),
+            (
+                "{a,b c , \"d,e\" }",
+                vec![some("a"), some("b c"), some("d,e")],
+            ),
+            ("{NULL,null,\"NULL\"}", vec![None, None, some("NULL")]),
+            ("{\\NULL,a\\,b}", vec![some("NULL"), some("a,b")]),
+            ("{\"\",\"\\\"\\\\\"}", vec![some(""), some("\"\\")]),
+            ("{a\\ }", vec![some("a ")]),
+            ("{王,é}", vec![some("王"), some("é")]),
+        ];
+        for (text, elements) in cases {
+            assert_eq!(elements_from_text(text.as_bytes()), Ok(elements), "{text}");
+        }
+        for (text, sqlstate) in [
+            ("", "22P02"),
+            ("a", "22P02"),
+            ("{a", "22P02"),
+            ("{a,}", "22P02"),
+            ("{,a}", "22P02"),
+            ("{a}b", "22P02"),
+            ("{a\"b\"}", "22P02"),
+            ("{\"a\"b}", "22P02"),
+            ("{\"a}", "22P02"),
+            ("{a\\", "22P02"),
+            ("{{a}}", "0A000"),
+            ("[2:3]={a,b}", "0A000"),
+        ] {
+            let found = elements_from_text(text.as_bytes()).map_err(|fault| fault.sqlstate.0);
+            assert_eq!(found, Err(sqlstate), "{text}");
+        }
+    }
+
+    #[test]
+    fn both_forms_go_there_and_back() {
+        let elements = vec![some("a\"b\\c"), None, some(""), some(" "), some("null")];
+        assert_eq!(
+            elements_from_text(&to_text(&elements)),
+            Ok(elements.clone())
+        );
+        let sent = to_binary(17, &elements).unwrap_or_default();
+        assert_eq!(elements_from_binary(&sent), Ok((17, elements)));
+        let empty = to_binary(25, &[]).unwrap_or_default();
+        assert_eq!(empty.len(), 12);
+        assert_eq!(elements_from_binary(&empty), Ok((25, vec![])));
+    }
+
+    #[test]
+    fn malformed_binary_forms_are_refused() {
+        let words = |words: &[i32]| -> Vec<u8> {
+            words.iter().flat_map(|word| word.to_be_bytes()).collect()
+        };
+        for (bytes, sqlstate) in [
+            (words(&[]), "08P01"),
+            (words(&[-1, 0, 25]), "22P03"),
+            (words(&[7, 0, 25]), "54000"),
+            (words(&[1, 2, 25]), "22P03"),
+            (words(&[2, 0, 25, 1, 1, 1, 1]), "0A000"),
+            (words(&[1, 0, 25, -5, 1]), "54000"),
+            (words(&[1, 0, 25, 1, i32::MAX]), "54000"),
+            (words(&[1, 0, 25, i32::MAX, 0]), "08P01"),
+            (words(&[1, 0, 25, 1, 1, 9]), "22P03"),
+            (words(&[0, 0, 25, 1]), "22P03"),
+        ] {
+            let found = elements_from_binary(&bytes).map_err(|fault| fault.sqlstate.0);
+            assert_eq!(found, Err(sqlstate), "{bytes:?}");
+        }
+    }
+}

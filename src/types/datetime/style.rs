@@ -1,0 +1,66 @@
+//! `DateStyle`: how dates are written, and the order in which numbers of an ambiguous date are read.
+
+use crate::ident::SqlState;
+use crate::types::ValueFault;
+
+/// The four output styles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// `2024-01-31 10:00:00+01`
+    Iso,
+    /// `01/31/2024 10:00:00 CET`
+    Sql,
+    /// `Wed Jan 31 10:00:00 2024 CET`
+    Postgres,
+    /// `31.01.2024 10:00:00 CET`
+    German,
+}
+
+/// The order of the fields of an ambiguous date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// month, day, year
+    Mdy,
+    /// day, month, year
+    Dmy,
+    /// year, month, day
+    Ymd,
+}
+
+/// `DateStyle`, taken apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct DateStyle {
+    pub(super) form: Form,
+    pub(super) order: Order,
+}
+
+impl DateStyle {
+    /// Reads the setting as the server reports it: a style and an order.
+    ///
+    /// # Errors
+    /// 0A000 for words it does not know.
+    pub(super) fn read(setting: &str) -> Result<Self, ValueFault> {
+        let mut style = Self {
+            form: Form::Iso,
+            order: Order::Mdy,
+        };
+        for word in setting.split(',').map(str::trim) {
+            match word.to_ascii_lowercase().as_str() {
+                "iso" => style.form = Form::Iso,
+                "sql" => style.form = Form::Sql,
+                "postgres" => style.form = Form::Postgres,
+                "german" => style.form = Form::German,
+                "mdy" => style.order = Order::Mdy,
+                "dmy" => style.order = Order::Dmy,
+                "ymd" => style.order = Order::Ymd,
+                _ => {
+                    return Err(ValueFault::new(
+                        SqlState::FEATURE_NOT_SUPPORTED,
+                        "the session's DateStyle is not known here: use ISO, SQL, Postgres or German with MDY, DMY or YMD",
+                    ));
+                }
+            }
+        }
+        Ok(style)
+    }
+}

@@ -1,0 +1,189 @@
+//! Parameters: from the type and the format a client declares to the target's canonical form.
+//!
+//! Only conversions that PostgreSQL would make itself, in a comparison and in an assignment alike, and that
+//! give the same value in both. It knows nothing of Bind messages.
+
+use super::integer::Width;
+use super::{LogicalType, TextSettings, TypeClass, ValueFault, from_binary, from_text};
+use super::{datetime, datetime::Zoned, integer, numeric, text};
+use crate::ident::SqlState;
+
+/// Bytes of a `name` without its end (NAMEDATALEN - 1).
+const NAME_BYTES_MAX: usize = 63;
+
+/// Reads a parameter of the declared type (0 or 705: the target's own) in the given format (0 text, 1 binary).
+///
+/// No type modifier is applied and an int8 is not narrowed: [`super::coerce`] does both for what is written.
+///
+/// # Errors
+/// As [`from_text`] and [`from_binary`] of the declared type; 22023 for an unknown format; 42804 for a declared
+/// type outside the target's class; 0A000 for one that PostgreSQL would convert and pgveil does not.
+pub fn from_wire(
+    declared_oid: u32,
+    format: i16,
+    bytes: &[u8],
+    target: LogicalType,
+    settings: &TextSettings,
+) -> Result<Vec<u8>, ValueFault> {
+    let read = |source: LogicalType| match format {
+        0 => from_text(source, bytes, settings),
+        1 => from_binary(source, bytes),
+        _ => Err(ValueFault::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            "unsupported format code",
+        )),
+    };
+    let class = target.class();
+    match (declared_oid, class) {
+        (0 | 705, _) => read(target),
+        (25 | 1043, TypeClass::Text) => read(LogicalType::Text),
+        (1042, TypeClass::Text) => read(LogicalType::Text).map(without_padding),
+        (19, TypeClass::Text) => read(LogicalType::Text).and_then(|name| as_name(name, format)),
+        (20, TypeClass::Integer) => read(LogicalType::Int8),
+        (23, TypeClass::Integer) => read(LogicalType::Int4),
+        (21, TypeClass::Integer) => small_integer(format, bytes),
+        (20, TypeClass::Numeric) => {
+            numeric::from_integer(&read(LogicalType::Int8)?, target.numeric_scale())
+        }
+        (23, TypeClass::Numeric) => {
+            numeric::from_integer(&read(LogicalType::Int4)?, target.numeric_scale())
+        }
+        (21, TypeClass::Numeric) => {
+            numeric::from_integer(&small_integer(format, bytes)?, target.numeric_scale())
+        }
+        (1082, TypeClass::Timestamp) => {
+            datetime::timestamp_of_date(&read(LogicalType::Date)?, Zoned::Without, settings)
+        }
+        (1082, TypeClass::Timestamptz) => {
+            datetime::timestamp_of_date(&read(LogicalType::Date)?, Zoned::With, settings)
+        }
+        (1114, TypeClass::Timestamptz) => {
+            datetime::with_session_zone(&read(LogicalType::Timestamp(None))?, settings)
+        }
+        // json's binary form is its text.
+        (114, TypeClass::Jsonb) => from_text(target, bytes, settings),
+        (oid, _) if oid == target.oid() => read(target),
+        (oid, _) if converted_by_postgresql(oid, class) => Err(ValueFault::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            format!(
+                "a parameter of this type is not converted to {}: declare it as {} or leave its type open",
+                target.sql(),
+                target.sql()
+            ),
+        )),
+        _ => Err(ValueFault::new(
+            SqlState::DATATYPE_MISMATCH,
+            format!("the parameter's type does not go with {}", target.sql()),
+        )),
+    }
+}
+
+/// Types that PostgreSQL compares with the class by a cast or an operator across types.
+fn converted_by_postgresql(declared_oid: u32, class: TypeClass) -> bool {
+    match class {
+        TypeClass::Integer => matches!(declared_oid, 700 | 701 | 1700),
+        TypeClass::Numeric => matches!(declared_oid, 700 | 701),
+        TypeClass::Date | TypeClass::Timestamp | TypeClass::Timestamptz => {
+            matches!(declared_oid, 1082 | 1114 | 1184)
+        }
+        TypeClass::Text
+        | TypeClass::Bool
+        | TypeClass::Uuid
+        | TypeClass::Bytea
+        | TypeClass::Jsonb => false,
+    }
+}
+
+fn small_integer(format: i16, bytes: &[u8]) -> Result<Vec<u8>, ValueFault> {
+    match format {
+        0 => integer::parse(text::checked(bytes)?, Width::Int2),
+        1 => integer::receive(bytes, Width::Int2),
+        _ => Err(ValueFault::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            "unsupported format code",
+        )),
+    }
+}
+
+/// char(n) becomes text without the spaces at its end.
+fn without_padding(mut text: Vec<u8>) -> Vec<u8> {
+    while text.last() == Some(&b' ') {
+        text.pop();
+    }
+    text
+}
+
+/// name: text input cuts to 63 bytes at a character, binary input refuses (name.c).
+fn as_name(mut name: Vec<u8>, format: i16) -> Result<Vec<u8>, ValueFault> {
+    if name.len() > NAME_BYTES_MAX {
+        if format == 1 {
+            return Err(ValueFault::new(
+                SqlState::NAME_TOO_LONG,
+                "identifier too long",
+            ));
+        }
+        let cut = std::str::from_utf8(&name).map_or(NAME_BYTES_MAX, |text| {
+            text.floor_char_boundary(NAME_BYTES_MAX)
+        });
+        name.truncate(cut);
+    }
+    Ok(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wire(
+        oid: u32,
+        format: i16,
+        bytes: &[u8],
+        target: LogicalType,
+    ) -> Result<Vec<u8>, &'static str> {
+        from_wire(oid, format, bytes, target, &TextSettings::default())
+            .map_err(|fault| fault.sqlstate.0)
+    }
+
+    #[test]
+    fn declared_types_meet_in_one_canonical_form() {
+        let seven = Ok(7_i64.to_be_bytes().to_vec());
+        for target in [LogicalType::Int4, LogicalType::Int8] {
+            assert_eq!(wire(21, 1, &[0, 7], target), seven);
+            assert_eq!(wire(23, 1, &[0, 0, 0, 7], target), seven);
+            assert_eq!(wire(20, 1, &[0, 0, 0, 0, 0, 0, 0, 7], target), seven);
+            assert_eq!(wire(0, 0, b"7", target), seven);
+        }
+        assert_eq!(wire(21, 0, b"40000", LogicalType::Int8), Err("22003"));
+        assert_eq!(wire(0, 1, &[0; 8], LogicalType::Int4), Err("22P03"));
+        let money = LogicalType::Numeric {
+            precision: 9,
+            scale: 2,
+        };
+        assert_eq!(wire(21, 1, &[0, 7], money), wire(1700, 0, b"7.0", money));
+        assert_eq!(
+            wire(1042, 0, b"ab  ", LogicalType::Text),
+            Ok(b"ab".to_vec())
+        );
+        assert_eq!(
+            wire(1043, 0, b"ab  ", LogicalType::Text),
+            Ok(b"ab  ".to_vec())
+        );
+    }
+
+    #[test]
+    fn other_types_are_a_mismatch_or_not_supported() {
+        assert_eq!(wire(25, 0, b"7", LogicalType::Int4), Err("42804"));
+        assert_eq!(wire(1700, 0, b"7", LogicalType::Int4), Err("0A000"));
+        assert_eq!(
+            wire(1114, 0, b"2024-01-01", LogicalType::Date),
+            Err("0A000")
+        );
+        assert_eq!(wire(17, 0, b"\\x", LogicalType::Text), Err("42804"));
+        assert_eq!(wire(25, 2, b"a", LogicalType::Text), Err("22023"));
+        assert_eq!(wire(19, 1, &[b'a'; 64], LogicalType::Text), Err("42622"));
+        assert_eq!(
+            wire(19, 0, &[b'a'; 64], LogicalType::Text),
+            Ok(vec![b'a'; 63])
+        );
+    }
+}
