@@ -3,8 +3,25 @@
 //! A loop, queue, buffer, recursion or cache without a name here is a defect.
 
 /// Bytes of a client's or server's message before the session ends (PostgreSQL's own limit is 1 GiB - 1;
+
 /// a value can be that long, and its message must pass).
 pub const FRAME_BYTES_MAX: usize = 0x3fff_ffff;
+
+/// Body bytes of the client's messages that hold only a name or a number (PostgreSQL: PQ_SMALL_MESSAGE_LIMIT).
+pub const CLIENT_FRAME_SMALL_BYTES_MAX: usize = 10_000;
+
+/// Body bytes of the server's messages that hold no rows and no texts of any length (libpq: 30000).
+pub const UPSTREAM_FRAME_SMALL_BYTES_MAX: usize = 30_000;
+
+/// Prepared statements a session may hold: each keeps its text, so that it can be analysed again.
+pub const PREPARED_NAMES_MAX: usize = 16_384;
+
+/// Replies a client may leave outstanding before its next message waits: bounds what a session keeps for them.
+pub const PIPELINE_REPLIES_MAX: usize = 16_384;
+
+/// Texts that a session remembers since the server last reported its settings; more than that count as
+/// changing them.
+pub const UNSETTLED_TEXTS_MAX: usize = 256;
 
 /// Bytes of a startup packet (PostgreSQL: MAX_STARTUP_PACKET_LENGTH).
 pub const STARTUP_BYTES_MAX: usize = 10_000;

@@ -1,0 +1,347 @@
+//! What each message of the client becomes: its own bytes, a plan's, or a message that fails in its place.
+//!
+//! The pipeline of a text: settle → analyse → fill → record → send. It knows no socket; what is to be done
+//! stands in the session's outgoing buffers and events when a call returns.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use bytes::BytesMut;
+
+use super::event::{Ending, Event, StatementEnd, Subject};
+use super::pending::{Exchange, Expected, OwnError, Pending};
+use super::prepared::{Found, Names, Portal, Statement};
+use super::report::Fatal;
+use super::rows::{RowMap, sent_formats};
+use super::settle::{Lexing, Settings, Standing, Text, Window, is_sensitive};
+use super::{Given, Veil};
+use crate::ident::SqlState;
+use crate::limits::{PIPELINE_REPLIES_MAX, PREPARED_NAMES_MAX, STATEMENT_BYTES_MAX};
+use crate::statement::plan::{Outcome, Plan, Refusal};
+use crate::wire::client::{
+    self, Bind, Execute, FLUSH, Parse, Target, format_at, write_bind, write_describe_portal,
+    write_parse, write_query,
+};
+use crate::wire::frame::{HEAD_BYTES, Sender, head};
+use crate::wire::upstream::put_error;
+
+/// What the policy allows a role beyond statements.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Allowed {
+    /// the FunctionCall message
+    pub function_call: bool,
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// the client sent Terminate, which has been passed on
+    Terminated,
+    /// the server reported a fatal error, and will close
+    Upstream,
+    /// pgveil ended it: the client is told, the server gets a Terminate
+    Stopped,
+}
+
+/// One client connection after login.
+pub struct Session<V> {
+    pub(super) veil: Arc<V>,
+    pub(super) settings: Settings,
+    allowed: Allowed,
+    pub(super) pending: Pending,
+    pub(super) statements: Names<Statement>,
+    pub(super) portals: Names<Portal>,
+    pub(super) window: Window,
+    /// counts the pipelines: up with each Sync and Query
+    pub(super) pipeline: u64,
+    /// the server skips what comes until the next Sync
+    pub(super) skipping: bool,
+    /// the server takes COPY data
+    pub(super) copying: bool,
+    /// the next client message waits for a reply
+    held: bool,
+    /// bytes of a client's CopyData that are still to pass
+    client_passing: usize,
+    /// bytes of a server's row or CopyData that are still to pass
+    pub(super) upstream_passing: usize,
+    pub(super) scratch: BytesMut,
+    numbers: u64,
+    pub(super) events: Vec<Event>,
+    pub(super) to_client: BytesMut,
+    pub(super) to_upstream: BytesMut,
+    pub(super) end: Option<End>,
+}
+
+/// What becomes of a message.
+pub(super) enum Flow {
+    /// its own bytes go on
+    Pass,
+    /// what lies in `scratch` goes in its place (nothing, if that is empty)
+    Replace,
+    /// it waits; what lies in `scratch` goes first
+    Hold,
+}
+
+impl<V: Veil> Session<V> {
+    /// A session whose login has ended with these reported settings.
+    pub fn new(veil: Arc<V>, settings: Settings, allowed: Allowed) -> Self {
+        Self {
+            veil,
+            settings,
+            allowed,
+            pending: Pending::default(),
+            statements: Names::default(),
+            portals: Names::default(),
+            window: Window::default(),
+            pipeline: 0,
+            skipping: false,
+            copying: false,
+            held: false,
+            client_passing: 0,
+            upstream_passing: 0,
+            scratch: BytesMut::new(),
+            numbers: 0,
+            events: Vec::new(),
+            to_client: BytesMut::new(),
+            to_upstream: BytesMut::new(),
+            end: None,
+        }
+    }
+
+    /// Takes another version of policy and catalog; what was prepared is analysed again when it is next used.
+    pub fn renew(&mut self, veil: Arc<V>) {
+        self.veil = veil;
+    }
+
+    /// The bytes to be sent to the client; the caller takes away what it has sent.
+    pub fn to_client(&mut self) -> &mut BytesMut {
+        &mut self.to_client
+    }
+
+    /// The bytes to be sent to the server, after the events so far are recorded.
+    pub fn to_upstream(&mut self) -> &mut BytesMut {
+        &mut self.to_upstream
+    }
+
+    /// What the audit must know, in order; the caller takes it.
+    pub fn events(&mut self) -> &mut Vec<Event> {
+        &mut self.events
+    }
+
+    /// Whether and how the session has ended; its outgoing bytes are still to be sent.
+    pub fn end(&self) -> Option<End> {
+        self.end
+    }
+
+    /// Whether client messages wait for replies of the server.
+    pub fn is_held(&self) -> bool {
+        self.held
+    }
+
+    /// Whether no reply is due: the moment at which a session may be ended without loss.
+    pub fn is_idle(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// Takes what it can of the client's bytes; what it leaves comes first at the next call.
+    pub fn client(&mut self, input: &mut BytesMut, now: Instant) {
+        let bytes = std::mem::take(input);
+        let (mut at, mut run) = (self.client_passing.min(bytes.len()), 0);
+        self.client_passing -= at;
+        while !self.held && self.end.is_none() {
+            let head = match head(&bytes[at..], Sender::Client) {
+                Ok(Some(head)) => head,
+                Ok(None) => break,
+                Err(fault) => {
+                    self.stop(fault.into(), now);
+                    break;
+                }
+            };
+            let there = bytes.len() - at;
+            if head.frame_bytes > there {
+                if head.tag == b'd' && self.copying {
+                    self.client_passing = head.frame_bytes - there;
+                    at = bytes.len();
+                }
+                break;
+            }
+            let end = at + head.frame_bytes;
+            match self.client_frame(head.tag, &bytes[at..end], now) {
+                Ok(Flow::Pass) => at = end,
+                Ok(Flow::Replace) => {
+                    self.to_upstream.extend_from_slice(&bytes[run..at]);
+                    self.to_upstream.extend_from_slice(&self.scratch);
+                    self.scratch.clear();
+                    (at, run) = (end, end);
+                }
+                Ok(Flow::Hold) => {
+                    self.held = true;
+                    self.to_upstream.extend_from_slice(&bytes[run..at]);
+                    self.to_upstream.extend_from_slice(&self.scratch);
+                    self.scratch.clear();
+                    run = at;
+                }
+                Err(fatal) => {
+                    self.stop(fatal, now);
+                    break;
+                }
+            }
+            if self.skipping {
+                self.discard_skipped(now);
+            }
+        }
+        *input = forward(&mut self.to_upstream, bytes, run, at);
+    }
+
+    /// A reply came that held messages may have waited for.
+    pub(super) fn wake(&mut self) {
+        self.held = false;
+    }
+
+    fn client_frame(&mut self, tag: u8, frame: &[u8], now: Instant) -> Result<Flow, Fatal> {
+        let body = &frame[HEAD_BYTES..];
+        if self.copying && !matches!(tag, b'd' | b'c' | b'f' | b'H' | b'S' | b'X') {
+            return Err(Fatal::of_client("unexpected message type during COPY from stdin"));
+        }
+        if self.pending.len() >= PIPELINE_REPLIES_MAX && !self.copying && tag != b'X' {
+            self.scratch.extend_from_slice(FLUSH);
+            return Ok(Flow::Hold);
+        }
+        match tag {
+            b'Q' => self.query(body, now),
+            b'P' => self.parse(body, now),
+            b'B' => self.bind(frame, now),
+            b'D' => self.describe(body),
+            b'E' => self.execute(frame, now),
+            b'C' => self.close(body),
+            b'S' => {
+                client::empty(body)?;
+                if !self.copying {
+                    self.skipping = false;
+                    let pipeline = self.close_pipeline();
+                    self.pending.push(Expected::Sync(pipeline));
+                }
+                Ok(Flow::Pass)
+            }
+            b'H' => Ok(Flow::Pass),
+            b'X' => {
+                self.end = Some(End::Terminated);
+                self.abandon(Ending::Lost, now);
+                Ok(Flow::Pass)
+            }
+            b'd' | b'c' | b'f' => Ok(self.copy_data(tag)),
+            b'F' if self.allowed.function_call => {
+                let pipeline = self.close_pipeline();
+                self.pending.push(Expected::Call(pipeline));
+                Ok(Flow::Pass)
+            }
+            b'F' => {
+                let refusal = refusal(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    "the function call message is not allowed for this role",
+                    "Call the function by a SELECT, or name the role's `allow: [function_call]` in the policy.",
+                );
+                self.refuse_query("", &refusal, now)
+            }
+            _ => Err(Fatal::of_client(format!("invalid frontend message type {tag}"))),
+        }
+    }
+
+    /// COPY data passes while the server takes it; data that comes early waits, and late data is dropped as the
+    /// server would drop it.
+    fn copy_data(&mut self, tag: u8) -> Flow {
+        if self.copying {
+            self.copying = tag == b'd';
+            return Flow::Pass;
+        }
+        if self.pending.is_empty() {
+            return Flow::Replace;
+        }
+        if !self.pending.ready_awaited() {
+            self.scratch.extend_from_slice(FLUSH);
+        }
+        Flow::Hold
+    }
+
+    /// Ends the pipeline that is being sent; answers its number.
+    pub(super) fn close_pipeline(&mut self) -> u64 {
+        self.window.close();
+        self.pipeline += 1;
+        self.pipeline - 1
+    }
+
+    /// A subject with a number of its own.
+    pub(super) fn subject(&mut self, text: &Arc<Text>, plan: Option<&Arc<Plan>>) -> Subject {
+        self.numbers += 1;
+        Subject::new(self.numbers, text, plan)
+    }
+
+    /// A subject that shows no literal of its text.
+    pub(super) fn redacted_subject(&mut self, text: &str) -> Subject {
+        self.numbers += 1;
+        Subject::redacted(self.numbers, self.veil.redact(text))
+    }
+
+    /// The server skips everything until the next Sync: nothing that was sent since is answered.
+    pub(super) fn discard_skipped(&mut self, now: Instant) {
+        while let Some(skipped) = self.pending.pop_back_unless_sync() {
+            self.skip(skipped, now);
+        }
+    }
+
+    /// Records that the server skipped what was sent.
+    pub(super) fn skip(&mut self, skipped: Expected, now: Instant) {
+        if let Expected::Query(mut exchange, _) | Expected::Execute(mut exchange) = skipped {
+            let ending = (Ending::Skipped, Ending::Skipped);
+            exchange.end_all(ending, None, now, &mut self.events);
+        }
+    }
+
+    /// Ends the session with an error to the client.
+    pub(super) fn stop(&mut self, fatal: Fatal, now: Instant) {
+        if self.end.is_some() {
+            return;
+        }
+        if self.upstream_passing == 0 {
+            let texts = (fatal.message.as_str(), fatal.hint);
+            put_error(&mut self.to_client, "FATAL", fatal.sqlstate, texts, None);
+        }
+        self.end = Some(End::Stopped);
+        self.abandon(Ending::Stopped, now);
+    }
+
+    /// The connection is gone, or the session is to end: records how what still runs has ended.
+    pub fn abandon(&mut self, ending: Ending, now: Instant) {
+        while let Some(expected) = self.pending.pop() {
+            if let Expected::Query(mut exchange, _) | Expected::Execute(mut exchange) = expected {
+                exchange.end_all((ending, ending), None, now, &mut self.events);
+            }
+        }
+    }
+
+    /// Ends the session from outside (drain, policy): the client is told why.
+    pub fn dismiss(&mut self, sqlstate: SqlState, message: &str, now: Instant) {
+        let fatal = Fatal {
+            sqlstate,
+            message: message.to_owned(),
+            hint: "",
+        };
+        self.stop(fatal, now);
+    }
+}
+
+/// Moves `bytes[run..at]` behind `out`, and answers what follows. A buffer that passes as a whole is handed
+/// over, not copied.
+pub(super) fn forward(out: &mut BytesMut, mut bytes: BytesMut, run: usize, at: usize) -> BytesMut {
+    if run == 0 && at > 0 && out.is_empty() {
+        let mut rest = std::mem::replace(out, bytes);
+        rest.extend_from_slice(&out[at..]);
+        out.truncate(at);
+        return rest;
+    }
+    out.extend_from_slice(&bytes[run..at]);
+    bytes::Buf::advance(&mut bytes, at);
+    bytes
+}
+

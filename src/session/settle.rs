@@ -1,0 +1,275 @@
+//! Whether a text can be read yet: the settings that decide how the server will lex it, and how values look.
+//!
+//! `standard_conforming_strings` and `client_encoding` may change by SET, set_config, UPDATE pg_settings, or
+//! any function; the server reports them only before ReadyForQuery. Texts of ASCII without a backslash lex
+//! the same whatever the settings are. It knows nothing of what a text means.
+
+use std::sync::{Arc, OnceLock};
+
+use crate::limits::UNSETTLED_TEXTS_MAX;
+use crate::types::TextSettings;
+
+/// How the server lexes a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lexing {
+    /// `standard_conforming_strings`
+    pub standard_conforming_strings: bool,
+    /// whether `client_encoding` is UTF8
+    pub client_encoding_is_utf8: bool,
+}
+
+/// The reported settings that pgveil must know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// how texts are lexed
+    pub lexing: Lexing,
+    /// how values look as text
+    pub text: TextSettings,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            lexing: Lexing {
+                standard_conforming_strings: true,
+                client_encoding_is_utf8: true,
+            },
+            text: TextSettings::default(),
+        }
+    }
+}
+
+impl Settings {
+    /// Takes a ParameterStatus of the server over; what pgveil need not know is left.
+    pub fn report(&mut self, name: &[u8], value: &[u8]) {
+        let text = || String::from_utf8_lossy(value).into_owned();
+        match name {
+            b"standard_conforming_strings" => {
+                self.lexing.standard_conforming_strings = value == b"on";
+            }
+            b"client_encoding" => self.lexing.client_encoding_is_utf8 = value == b"UTF8",
+            b"DateStyle" => self.text.date_style = text(),
+            b"TimeZone" => self.text.time_zone = text(),
+            _ => {}
+        }
+    }
+}
+
+/// A client's text, with what is found out about it once. It has no `Debug`: it may hold values.
+pub struct Text {
+    text: Box<str>,
+    steady: OnceLock<bool>,
+}
+
+impl Text {
+    pub(super) fn new(text: &str) -> Arc<Self> {
+        Arc::new(Self {
+            text: text.into(),
+            steady: OnceLock::new(),
+        })
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether no word in it speaks of changing settings.
+    fn is_steady(&self) -> bool {
+        *self.steady.get_or_init(|| !speaks_of_settings(&self.text))
+    }
+}
+
+/// Whether the server's lexer may read the text differently under other settings.
+pub(super) fn is_sensitive(text: &[u8]) -> bool {
+    text.iter().fold(false, |found, &b| found | (b >= 0x80) | (b == b'\\'))
+}
+
+/// Words that may change a setting wherever they stand.
+const ANYWHERE: &[&str] = &[
+    "set_config",
+    "pg_settings",
+    "discard",
+    "reset",
+    "datestyle",
+    "timezone",
+    "client_encoding",
+    "standard_conforming_strings",
+    "names",
+    "pg_reload_conf",
+];
+
+/// Words that may change a setting at the head of a statement.
+const FIRST: &[&str] = &[
+    "set", "do", "call", "execute", "commit", "rollback", "end", "abort", "prepare", "alter",
+];
+
+fn speaks_of_settings(text: &str) -> bool {
+    let mut first = true;
+    let is_word = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b >= 0x80;
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        if !is_word(bytes[at]) {
+            first |= bytes[at] == b';';
+            at += 1;
+            continue;
+        }
+        let end = bytes[at..]
+            .iter()
+            .position(|&b| !is_word(b))
+            .map_or(bytes.len(), |n| at + n);
+        let word = &bytes[at..end];
+        let among = |list: &[&str]| list.iter().any(|w| word.eq_ignore_ascii_case(w.as_bytes()));
+        if among(ANYWHERE) || (first && among(FIRST)) {
+            return true;
+        }
+        first = false;
+        at = end;
+    }
+    // A leading comment hides which word is first.
+    text.trim_start().starts_with("--") || text.trim_start().starts_with("/*")
+}
+
+/// Whether no statement of the text can run code of anybody's that changes a setting.
+fn is_inert(text: &str) -> bool {
+    let text = text.trim().trim_end_matches(';');
+    let word = text.split_ascii_whitespace().next().unwrap_or_default();
+    !text.contains(';')
+        && ["begin", "start", "savepoint", "release"]
+            .iter()
+            .any(|w| word.eq_ignore_ascii_case(w))
+}
+
+/// What may be said of the settings when the next text is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// They are as reported.
+    Settled,
+    /// They may be about to change, and the report will come.
+    Awaited,
+    /// They may have changed since the last Sync, and nothing reports it before the next.
+    Open,
+}
+
+/// The texts that run since the settings were last certain.
+#[derive(Default)]
+pub(super) struct Window {
+    texts: Vec<Arc<Text>>,
+    /// where the pipeline that is not yet ended begins in `texts`
+    open_from: usize,
+    overflowed: bool,
+}
+
+impl Window {
+    /// A text is sent for execution.
+    pub fn run(&mut self, text: &Arc<Text>) {
+        if self.texts.len() < UNSETTLED_TEXTS_MAX {
+            self.texts.push(Arc::clone(text));
+        } else {
+            self.overflowed = true;
+        }
+    }
+
+    /// A Sync or a Query is sent: a ReadyForQuery will follow what has run until here.
+    pub fn close(&mut self) {
+        self.open_from = self.texts.len();
+    }
+
+    /// A ReadyForQuery came, and no other is awaited.
+    pub fn settle(&mut self) {
+        if self.open_from == self.texts.len() {
+            self.overflowed = false;
+        }
+        self.texts.drain(..self.open_from);
+        self.open_from = 0;
+    }
+
+    /// For a text that lexes differently under other settings.
+    pub fn for_lexing(&self, ready_awaited: bool) -> Standing {
+        self.standing(ready_awaited, |t| is_inert(t.as_str()))
+    }
+
+    /// For a plan, whose values depend on DateStyle, TimeZone and client_encoding.
+    pub fn for_values(&self, ready_awaited: bool) -> Standing {
+        self.standing(ready_awaited, Text::is_steady)
+    }
+
+    fn standing(&self, ready_awaited: bool, harmless: impl Fn(&Text) -> bool) -> Standing {
+        let (ended, open) = self.texts.split_at(self.open_from);
+        if ready_awaited && (self.overflowed || !ended.iter().all(|t| harmless(t))) {
+            Standing::Awaited
+        } else if self.overflowed || !open.iter().all(|t| harmless(t)) {
+            Standing::Open
+        } else {
+            Standing::Settled
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s03_words_that_change_settings_are_heard() {
+        for text in [
+            "SET standard_conforming_strings = off",
+            "select 1; set client_encoding to latin1",
+            "SELECT set_config('a', 'b', false)",
+            "UPDATE pg_settings SET setting = 'off'",
+            "DO $$ begin end $$",
+            "/* x */ SET datestyle = german",
+            "ROLLBACK",
+        ] {
+            assert!(speaks_of_settings(text), "{text}");
+        }
+        for text in [
+            "UPDATE t SET a = 1",
+            "INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING",
+            "SELECT offset_value FROM t",
+        ] {
+            assert!(!speaks_of_settings(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn s03_a_sensitive_text_waits_for_the_report_of_whatever_ran() {
+        let mut window = Window::default();
+        window.run(&Text::new("SELECT f()"));
+        assert_eq!(window.for_lexing(false), Standing::Open);
+        assert_eq!(window.for_values(false), Standing::Settled);
+        window.close();
+        assert_eq!(window.for_lexing(true), Standing::Awaited);
+        window.settle();
+        assert_eq!(window.for_lexing(false), Standing::Settled);
+        window.run(&Text::new("BEGIN"));
+        assert_eq!(window.for_lexing(false), Standing::Settled);
+    }
+
+    #[test]
+    fn a_full_window_settles_nothing() {
+        let mut window = Window::default();
+        let text = Text::new("BEGIN");
+        for _ in 0..=UNSETTLED_TEXTS_MAX {
+            window.run(&text);
+        }
+        assert_eq!(window.for_values(false), Standing::Open);
+        window.close();
+        assert_eq!(window.for_values(true), Standing::Awaited);
+        window.settle();
+        assert_eq!(window.for_values(false), Standing::Settled);
+    }
+
+    #[test]
+    fn reports_are_taken_over() {
+        let mut settings = Settings::default();
+        settings.report(b"standard_conforming_strings", b"off");
+        settings.report(b"client_encoding", b"LATIN1");
+        settings.report(b"TimeZone", b"Asia/Shanghai");
+        assert!(!settings.lexing.standard_conforming_strings);
+        assert!(!settings.lexing.client_encoding_is_utf8);
+        assert_eq!(settings.text.time_zone, "Asia/Shanghai");
+        assert!(is_sensitive("é".as_bytes()) && is_sensitive(b"'\\'") && !is_sensitive(b"a'b"));
+    }
+}
