@@ -28,7 +28,10 @@ impl<V: Veil> Session<V> {
     pub(super) fn parse(&mut self, body: &[u8], now: Instant) -> Result<Flow, Fatal> {
         let parse = Parse::read(body)?;
         if !parse.statement.is_empty()
-            && matches!(self.statements.find(parse.statement, self.pipeline), Found::Unsettled)
+            && matches!(
+                self.statements.find(parse.statement, self.pipeline),
+                Found::Unsettled
+            )
         {
             return Ok(Flow::Hold);
         }
@@ -54,7 +57,11 @@ impl<V: Veil> Session<V> {
                 (Some(plan), sent)
             }
         };
-        let flow = if plan.is_some() { Flow::Replace } else { Flow::Pass };
+        let flow = if plan.is_some() {
+            Flow::Replace
+        } else {
+            Flow::Pass
+        };
         let statement = Arc::new(Statement {
             lexing: self.settings.lexing,
             text,
@@ -89,7 +96,9 @@ impl<V: Veil> Session<V> {
     pub(super) fn bind(&mut self, frame: &[u8], now: Instant) -> Result<Flow, Fatal> {
         let body = &frame[HEAD_BYTES..];
         let (portal, name) = Bind::names(body)?;
-        if matches!(self.portals.find(portal, self.pipeline), Found::Unsettled) && !portal.is_empty() {
+        if matches!(self.portals.find(portal, self.pipeline), Found::Unsettled)
+            && !portal.is_empty()
+        {
             return Ok(Flow::Hold);
         }
         let statement = match self.statements.find(name, self.pipeline) {
@@ -103,16 +112,18 @@ impl<V: Veil> Session<V> {
         };
         let mut formats = Vec::new();
         let mut flow = Flow::Pass;
-        let bound = self.check_version(&statement).and_then(|()| match &statement.plan {
-            None => Ok(()),
-            Some(plan) => match self.values_standing()? {
-                Standing::Settled => self.bind_plan(plan, &statement, body, &mut formats),
-                Standing::Awaited | Standing::Open => {
-                    flow = Flow::Hold;
-                    Ok(())
-                }
-            },
-        });
+        let bound = self
+            .check_version(&statement)
+            .and_then(|()| match &statement.plan {
+                None => Ok(()),
+                Some(plan) => match self.values_standing()? {
+                    Standing::Settled => self.bind_plan(plan, &statement, body, &mut formats),
+                    Standing::Awaited | Standing::Open => {
+                        flow = Flow::Hold;
+                        Ok(())
+                    }
+                },
+            });
         if let Err(refusal) = bound {
             self.scratch.clear();
             return self.refuse(b"", statement.text.as_str(), &refusal, now);
@@ -128,7 +139,8 @@ impl<V: Veil> Session<V> {
             formats,
             described: false.into(),
         });
-        self.portals.change(portal, self.pipeline, Some(Arc::clone(&made)));
+        self.portals
+            .change(portal, self.pipeline, Some(Arc::clone(&made)));
         self.pending.push(Expected::Bind(portal.into(), Some(made)));
         Ok(flow)
     }
@@ -154,7 +166,10 @@ impl<V: Veil> Session<V> {
         let mut filled: Vec<Option<Vec<u8>>> = Vec::with_capacity(bind.value_count);
         for (index, value) in bind.values().enumerate() {
             let format = format_at(&given, index).unwrap_or(0);
-            let met = plan.parameters().iter().find(|p| usize::from(p.number) == index + 1);
+            let met = plan
+                .parameters()
+                .iter()
+                .find(|p| usize::from(p.number) == index + 1);
             let Some((parameter, value)) = met.zip(value) else {
                 formats.push(format);
                 filled.push(None);
@@ -162,7 +177,9 @@ impl<V: Veil> Session<V> {
             };
             let oid = statement.declared.get(index).copied().unwrap_or(0);
             let given = Given { oid, format, value };
-            let sent = self.veil.fill_parameter(parameter, given, &self.settings.text)?;
+            let sent = self
+                .veil
+                .fill_parameter(parameter, given, &self.settings.text)?;
             formats.push(sent.format);
             filled.push(Some(sent.value));
         }
@@ -181,7 +198,7 @@ impl<V: Veil> Session<V> {
     }
 
     /// Whether values can be read and shown as the settings stand; an open pipeline that may change them is refused.
-    fn values_standing(&self) -> Result<Standing, Refusal> {
+    pub(super) fn values_standing(&self) -> Result<Standing, Refusal> {
         match self.window.for_values(self.pending.ready_awaited()) {
             Standing::Open => Err(unsettled()),
             Standing::Settled if !self.settings.lexing.client_encoding_is_utf8 => Err(refusal(
@@ -203,7 +220,8 @@ impl<V: Veil> Session<V> {
                 let text = Text::new("");
                 let subject = self.subject(&text, None);
                 self.window.run(&text);
-                self.pending.push(Expected::Execute(Exchange::new(subject, &text, now)));
+                self.pending
+                    .push(Expected::Execute(Exchange::new(subject, &text, now)));
                 return Ok(Flow::Pass);
             }
         };

@@ -109,7 +109,9 @@ impl Exchange {
 
     /// How many statements the plan has; 1 without one.
     fn statements(&self) -> usize {
-        self.plan.as_ref().map_or(1, |p| p.statements().len().max(1))
+        self.plan
+            .as_ref()
+            .map_or(1, |p| p.statements().len().max(1))
     }
 
     /// The end of the statement that replies now.
@@ -178,9 +180,7 @@ impl Pending {
 
     /// Takes the last entry away unless it is a Sync.
     pub fn pop_back_unless_sync(&mut self) -> Option<Expected> {
-        let popped = self
-            .queue
-            .pop_back_if(|e| !matches!(e, Expected::Sync(_)));
+        let popped = self.queue.pop_back_if(|e| !matches!(e, Expected::Sync(_)));
         self.readies -= usize::from(popped.as_ref().is_some_and(ends_in_ready));
         popped
     }

@@ -128,12 +128,15 @@ pub(super) fn same_plan(one: &Plan, other: &Plan) -> bool {
     }
     let columns = |a: &ColumnPlan, b: &ColumnPlan| match (a, b) {
         (ColumnPlan::Pass, ColumnPlan::Pass) => true,
-        (ColumnPlan::Open { attribute, show }, ColumnPlan::Open { attribute: a, show: s }) => {
-            attribute == a && show == s
-        }
-        (ColumnPlan::Pass, ColumnPlan::Open { .. }) | (ColumnPlan::Open { .. }, ColumnPlan::Pass) => {
-            false
-        }
+        (
+            ColumnPlan::Open { attribute, show },
+            ColumnPlan::Open {
+                attribute: a,
+                show: s,
+            },
+        ) => attribute == a && show == s,
+        (ColumnPlan::Pass, ColumnPlan::Open { .. })
+        | (ColumnPlan::Open { .. }, ColumnPlan::Pass) => false,
     };
     all(one.pieces(), other.pieces(), |a, b| match (a, b) {
         (Piece::Text(a), Piece::Text(b)) => a == b,

@@ -8,13 +8,13 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 
+use super::Veil;
 use super::event::{Ending, Event, StatementEnd};
 use super::pending::{Exchange, Expected};
 use super::prepared::{Portal, Statement};
 use super::report::{Fatal, Touched, write_touched};
 use super::rows::{Breach, RowMap, check, write_description};
 use super::run::{End, Flow, Session, forward};
-use super::Veil;
 use crate::limits::PIPELINE_REPLIES_MAX;
 use crate::statement::plan::{ColumnPlan, Plan};
 use crate::wire::client::empty;
@@ -206,8 +206,13 @@ impl<V: Veil> Session<V> {
         let Some(columns) = columns else {
             return Ok(Flow::Pass);
         };
-        write_description(&description, columns, asked, (&*self.veil, &mut self.scratch))
-            .map_err(violation)?;
+        write_description(
+            &description,
+            columns,
+            asked,
+            (&*self.veil, &mut self.scratch),
+        )
+        .map_err(violation)?;
         Ok(Flow::Replace)
     }
 
@@ -268,7 +273,12 @@ impl<V: Veil> Session<V> {
     }
 
     /// CommandComplete, EmptyQueryResponse or PortalSuspended.
-    fn complete(&mut self, tag: Option<&[u8]>, ending: Ending, now: Instant) -> Result<Flow, Fatal> {
+    fn complete(
+        &mut self,
+        tag: Option<&[u8]>,
+        ending: Ending,
+        now: Instant,
+    ) -> Result<Flow, Fatal> {
         self.copying = false;
         let Some(Expected::Query(exchange, _) | Expected::Execute(exchange)) = self.pending.head()
         else {
@@ -388,7 +398,8 @@ impl<V: Veil> Session<V> {
     fn record_failure(&mut self, statement: &Statement, sqlstate: Option<[u8; 5]>, now: Instant) {
         let subject = self.subject(&statement.text, statement.plan.as_ref());
         let end = Exchange::new(subject, &statement.text, now).end(Ending::Failed, now);
-        self.events.push(Event::End(StatementEnd { sqlstate, ..end }));
+        self.events
+            .push(Event::End(StatementEnd { sqlstate, ..end }));
     }
 
     /// After an error in the extended protocol the server skips everything until the next Sync.
@@ -416,7 +427,12 @@ impl<V: Veil> Session<V> {
         };
         let (plan, text, sent): (&Arc<Plan>, _, &str) = match head {
             Expected::Query(e, _) if e.refused.is_some() => {
-                return Ok(own_error(e.refused.as_ref(), report, tag, &mut self.scratch));
+                return Ok(own_error(
+                    e.refused.as_ref(),
+                    report,
+                    tag,
+                    &mut self.scratch,
+                ));
             }
             Expected::Refused(own) => {
                 return Ok(own_error(Some(own), report, tag, &mut self.scratch));
@@ -425,11 +441,12 @@ impl<V: Veil> Session<V> {
                 (Some(plan), Some(sent)) => (plan, &e.text, sent),
                 _ => return Ok(Flow::Pass),
             },
-            Expected::Parse(_, statement)
-            | Expected::DescribeStatement(Some(statement)) => match &statement.plan {
-                Some(plan) => (plan, &statement.text, &statement.sent),
-                None => return Ok(Flow::Pass),
-            },
+            Expected::Parse(_, statement) | Expected::DescribeStatement(Some(statement)) => {
+                match &statement.plan {
+                    Some(plan) => (plan, &statement.text, &statement.sent),
+                    None => return Ok(Flow::Pass),
+                }
+            }
             Expected::Bind(_, Some(portal))
             | Expected::DescribePortal {
                 portal: Some(portal),

@@ -59,7 +59,7 @@ impl From<MessageFault> for Fatal {
 impl From<Breach> for Fatal {
     fn from(breach: Breach) -> Self {
         match breach {
-            Breach::Violation(_) => Self::of_upstream(),
+            Breach::Violation => Self::of_upstream(),
             Breach::Unexpected => Self::new(
                 SqlState::INTERNAL_ERROR,
                 "the result holds a protected column that the analysis of the statement did not expect",
@@ -139,7 +139,8 @@ fn keeps_message(report: &Report<'_>) -> bool {
     let class = &sqlstate[..2];
     report.field(b'W').is_none()
         && [
-            b"08", b"0A", b"25", b"26", b"34", b"3D", b"3F", b"40", b"42", b"53", b"54", b"55", b"57",
+            b"08", b"0A", b"25", b"26", b"34", b"3D", b"3F", b"40", b"42", b"53", b"54", b"55",
+            b"57",
         ]
         .iter()
         .any(|known| class == known.as_slice())
@@ -206,7 +207,11 @@ mod tests {
         let report = Report::read(&server[5..]).unwrap();
         write_touched(&report, b'E', &touched, &mut client).unwrap();
         let report = Report::read(&client[5..]).unwrap();
-        report.fields().iter().map(|(c, t)| (*c, t.to_vec())).collect()
+        report
+            .fields()
+            .iter()
+            .map(|(c, t)| (*c, t.to_vec()))
+            .collect()
     }
 
     #[test]
@@ -214,7 +219,10 @@ mod tests {
         let fields: &[(u8, &[u8])] = &[
             (b'S', b"ERROR"),
             (b'C', b"23505"),
-            (b'M', b"duplicate key value violates unique constraint \"t_y_key\""),
+            (
+                b'M',
+                b"duplicate key value violates unique constraint \"t_y_key\"",
+            ),
             (b'D', b"Key (y)=(secret) already exists."),
             (b'W', b"PL/pgSQL function secret"),
             (b'q', b"select secret"),
@@ -222,7 +230,11 @@ mod tests {
         ];
         for sees_plain in [true, false] {
             let fields = shown(fields, sees_plain);
-            assert!(!fields.iter().any(|f| f.1.windows(6).any(|w| w == b"secret")));
+            assert!(
+                !fields
+                    .iter()
+                    .any(|f| f.1.windows(6).any(|w| w == b"secret"))
+            );
             assert!(fields.contains(&(b'C', b"23505".to_vec())));
             assert!(fields.contains(&(b'n', b"t_y_key".to_vec())));
         }
@@ -235,9 +247,18 @@ mod tests {
             (b'C', b"22P02"),
             (b'M', b"invalid input syntax for type integer: \"secret\""),
         ];
-        let message = |plain| shown(fields, plain).into_iter().find(|f| f.0 == b'M').unwrap().1;
+        let message = |plain| {
+            shown(fields, plain)
+                .into_iter()
+                .find(|f| f.0 == b'M')
+                .unwrap()
+                .1
+        };
         assert_eq!(message(false), b"invalid input syntax");
-        assert_eq!(message(true), b"invalid input syntax for type integer: \"secret\"");
+        assert_eq!(
+            message(true),
+            b"invalid input syntax for type integer: \"secret\""
+        );
     }
 
     #[test]
@@ -250,6 +271,9 @@ mod tests {
         assert_eq!(map_position(15, &touched), Some(15));
         assert_eq!(map_position(30, &touched), None);
         let at = touched.sent.chars().count();
-        assert_eq!(map_position(at, &touched), Some(touched.text.chars().count()));
+        assert_eq!(
+            map_position(at, &touched),
+            Some(touched.text.chars().count())
+        );
     }
 }

@@ -29,7 +29,7 @@ enum Cell {
 /// Why a result stops.
 pub(super) enum Breach {
     /// the server sent something no server sends
-    Violation(MessageFault),
+    Violation,
     /// a treated attribute that the plan did not expect
     Unexpected,
     /// a value that does not open
@@ -37,8 +37,8 @@ pub(super) enum Breach {
 }
 
 impl From<MessageFault> for Breach {
-    fn from(fault: MessageFault) -> Self {
-        Self::Violation(fault)
+    fn from(_: MessageFault) -> Self {
+        Self::Violation
     }
 }
 
@@ -66,7 +66,11 @@ impl RowMap {
         }
         let cells = columns.iter().enumerate().map(|(index, column)| {
             let shown = format_at(formats, index).unwrap_or(0);
-            let stored = if binary && is_sealed(column) { 1 } else { shown };
+            let stored = if binary && is_sealed(column) {
+                1
+            } else {
+                shown
+            };
             if passes(column) {
                 Cell::Pass
             } else {
@@ -115,7 +119,7 @@ impl RowMap {
         });
         match (written, fault) {
             (Err(_), Some(fault)) => Err(Breach::Show(fault)),
-            (Err(fault), None) => Err(Breach::Violation(fault)),
+            (Err(_), None) => Err(Breach::Violation),
             (Ok(()), _) => Ok(opened),
         }
     }
@@ -152,8 +156,8 @@ pub(super) fn check<V: Veil>(
         let guarded = field.table_oid != 0 && veil.guards(field.table_oid, field.attnum);
         match columns.and_then(|c| c.get(index)) {
             Some(column @ ColumnPlan::Open { attribute, .. }) => {
-                let itself = (field.table_oid, field.attnum)
-                    == (attribute.relation_oid, attribute.attnum);
+                let itself =
+                    (field.table_oid, field.attnum) == (attribute.relation_oid, attribute.attnum);
                 let misplaced = is_sealed(column) && field.type_oid != BYTEA_OID;
                 if (guarded && !itself) || misplaced {
                     return Err(Breach::Unexpected);
@@ -177,20 +181,21 @@ pub(super) fn write_description<V: Veil>(
     asked: Option<&[i16]>,
     (veil, out): (&V, &mut BytesMut),
 ) -> Result<(), MessageFault> {
-    let shown = |(index, mut field): (usize, Field<'_>)| {
-        if let Some(column @ ColumnPlan::Open { attribute, .. }) = columns.get(index)
-            && !passes(column)
-        {
-            let logical = veil.column_type(attribute);
-            field.type_oid = logical.oid;
-            field.typlen = logical.typlen;
-            field.typmod = logical.typmod;
-            if let Some(asked) = asked {
-                field.format = format_at(asked, index).unwrap_or(0);
-            }
+    let mut fields: Vec<Field<'_>> = description.fields().collect();
+    for (index, (field, column)) in fields.iter_mut().zip(columns).enumerate() {
+        let ColumnPlan::Open { attribute, .. } = column else {
+            continue;
+        };
+        if passes(column) {
+            continue;
         }
-        field
-    };
-    let fields: Vec<Field<'_>> = description.fields().enumerate().map(shown).collect();
+        let logical = veil.column_type(attribute);
+        field.type_oid = logical.oid;
+        field.typlen = logical.typlen;
+        field.typmod = logical.typmod;
+        if let Some(asked) = asked {
+            field.format = format_at(asked, index).unwrap_or(0);
+        }
+    }
     write_row_description(out, &fields)
 }

@@ -4,25 +4,21 @@
 //! stands in the session's outgoing buffers and events when a call returns.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use bytes::BytesMut;
 
-use super::event::{Ending, Event, StatementEnd, Subject};
-use super::pending::{Exchange, Expected, OwnError, Pending};
-use super::prepared::{Found, Names, Portal, Statement};
+use super::Veil;
+use super::event::{Ending, Event, Subject};
+use super::pending::{Expected, Pending};
+use super::prepared::{Names, Portal, Statement};
 use super::report::Fatal;
-use super::rows::{RowMap, sent_formats};
-use super::settle::{Lexing, Settings, Standing, Text, Window, is_sensitive};
-use super::{Given, Veil};
+use super::settle::{Settings, Text, Window};
+use super::texts::refusal;
 use crate::ident::SqlState;
-use crate::limits::{PIPELINE_REPLIES_MAX, PREPARED_NAMES_MAX, STATEMENT_BYTES_MAX};
-use crate::statement::plan::{Outcome, Plan, Refusal};
-use crate::wire::client::{
-    self, Bind, Execute, FLUSH, Parse, Target, format_at, write_bind, write_describe_portal,
-    write_parse, write_query,
-};
+use crate::limits::PIPELINE_REPLIES_MAX;
+use crate::statement::plan::Plan;
+use crate::wire::client::{self, FLUSH};
 use crate::wire::frame::{HEAD_BYTES, Sender, head};
 use crate::wire::upstream::put_error;
 
@@ -202,7 +198,9 @@ impl<V: Veil> Session<V> {
     fn client_frame(&mut self, tag: u8, frame: &[u8], now: Instant) -> Result<Flow, Fatal> {
         let body = &frame[HEAD_BYTES..];
         if self.copying && !matches!(tag, b'd' | b'c' | b'f' | b'H' | b'S' | b'X') {
-            return Err(Fatal::of_client("unexpected message type during COPY from stdin"));
+            return Err(Fatal::of_client(
+                "unexpected message type during COPY from stdin",
+            ));
         }
         if self.pending.len() >= PIPELINE_REPLIES_MAX && !self.copying && tag != b'X' {
             self.scratch.extend_from_slice(FLUSH);
@@ -244,7 +242,9 @@ impl<V: Veil> Session<V> {
                 );
                 self.refuse_query("", &refusal, now)
             }
-            _ => Err(Fatal::of_client(format!("invalid frontend message type {tag}"))),
+            _ => Err(Fatal::of_client(format!(
+                "invalid frontend message type {tag}"
+            ))),
         }
     }
 
@@ -344,4 +344,3 @@ pub(super) fn forward(out: &mut BytesMut, mut bytes: BytesMut, run: usize, at: u
     bytes::Buf::advance(&mut bytes, at);
     bytes
 }
-

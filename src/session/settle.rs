@@ -82,7 +82,8 @@ impl Text {
 
 /// Whether the server's lexer may read the text differently under other settings.
 pub(super) fn is_sensitive(text: &[u8]) -> bool {
-    text.iter().fold(false, |found, &b| found | (b >= 0x80) | (b == b'\\'))
+    text.iter()
+        .fold(false, |found, &b| found | (b >= 0x80) | (b == b'\\'))
 }
 
 /// Words that may change a setting wherever they stand.

@@ -1,0 +1,1 @@
+//! The session core over frames in memory.

@@ -4,6 +4,7 @@
 //! that order, skipping and the transaction's state stay the server's own.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::Veil;
@@ -119,13 +120,15 @@ impl<V: Veil> Session<V> {
 
     /// For a text whose lexing is open: it may pass only when it is untouched whichever way it is read.
     fn analyse_open(&self, text: &Text) -> Outcome {
-        let untouched = [true, false].into_iter().all(|standard_conforming_strings| {
-            let lexing = Lexing {
-                standard_conforming_strings,
-                client_encoding_is_utf8: text.as_str().is_ascii(),
-            };
-            matches!(self.analyse(text, lexing), Outcome::Untouched)
-        });
+        let untouched = [true, false]
+            .into_iter()
+            .all(|standard_conforming_strings| {
+                let lexing = Lexing {
+                    standard_conforming_strings,
+                    client_encoding_is_utf8: text.as_str().is_ascii(),
+                };
+                matches!(self.analyse(text, lexing), Outcome::Untouched)
+            });
         match untouched {
             true => Outcome::Untouched,
             false => Outcome::Refused(unsettled()),
@@ -138,7 +141,10 @@ impl<V: Veil> Session<V> {
         if statement.is_of(version) {
             return Ok(());
         }
-        let same = match (self.analyse(&statement.text, statement.lexing), &statement.plan) {
+        let same = match (
+            self.analyse(&statement.text, statement.lexing),
+            &statement.plan,
+        ) {
             (Outcome::Untouched, None) => true,
             (Outcome::Plan(now), Some(then)) => same_plan(&now, then),
             (Outcome::Refused(refusal), _) => return Err(refusal),
@@ -172,7 +178,12 @@ impl<V: Veil> Session<V> {
     }
 
     /// Refuses a simple query, or a function call: a Query that fails goes in its place.
-    pub(super) fn refuse_query(&mut self, text: &str, refusal: &Refusal, now: Instant) -> Result<Flow, Fatal> {
+    pub(super) fn refuse_query(
+        &mut self,
+        text: &str,
+        refusal: &Refusal,
+        now: Instant,
+    ) -> Result<Flow, Fatal> {
         self.record_refusal(text, refusal, now);
         write_query(&mut self.scratch, REFUSED_TEXT)?;
         let shown = Text::new("");
