@@ -27,6 +27,7 @@ pub mod pattern;
 pub mod policy;
 pub mod seal;
 pub mod secret;
+pub mod server;
 pub mod session;
 pub mod statement;
 pub mod token;

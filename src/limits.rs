@@ -86,3 +86,40 @@ pub const JSONB_BYTES_MAX: usize = 0x0fff_ffff;
 
 /// Nesting of a jsonb document (54001 beyond it; its reader is recursive, and a thread's stack is 2 MiB).
 pub const JSONB_NESTING_MAX: usize = 512;
+
+/// Bytes of a name (PostgreSQL: NAMEDATALEN - 1). Longer names of users and databases are refused at login: the
+/// server would cut them, and log in to another name than the one the policy saw.
+pub const NAME_BYTES_MAX: usize = 63;
+
+/// Bytes of a cancel key (PostgreSQL: MAX_CANCEL_KEY_LENGTH, protocol 3.2).
+pub const CANCEL_KEY_BYTES_MAX: usize = 256;
+
+/// Milliseconds for a connection to the server, TLS included: beyond it the client gets an error in time.
+pub const UPSTREAM_CONNECT_TIMEOUT_MS: u64 = 5_000;
+
+/// Milliseconds from the startup packet to the server's ReadyForQuery.
+pub const UPSTREAM_LOGIN_TIMEOUT_MS: u64 = 10_000;
+
+/// Bytes of one message of the server before it is ready for queries: an error text at most.
+pub const UPSTREAM_LOGIN_FRAME_BYTES_MAX: usize = 64 * 1024;
+
+/// Messages of the server before it is ready for queries (PostgreSQL sends about 20, extensions a few more).
+pub const UPSTREAM_LOGIN_FRAMES_MAX: usize = 256;
+
+/// Milliseconds for one question over the control connection during a login.
+pub const CONTROL_QUERY_TIMEOUT_MS: u64 = 5_000;
+
+/// Milliseconds before the control connection is tried again after the first failure; doubled at each further one.
+pub const CONTROL_BACKOFF_MIN_MS: u64 = 100;
+
+/// Milliseconds between two tries of the control connection at the most.
+pub const CONTROL_BACKOFF_MAX_MS: u64 = 5_000;
+
+/// Bytes of a frame with a SASL response: the mechanism's name and one SCRAM message.
+pub const SASL_FRAME_BYTES_MAX: usize = SCRAM_MESSAGE_BYTES_MAX + 64;
+
+/// Bytes a login holds of what its client has sent: a startup packet, and what a hasty client sends with it.
+pub const LOGIN_INPUT_BYTES_MAX: usize = STARTUP_BYTES_MAX + 4 + 1024;
+
+/// Milliseconds a client refused at login has to take its error before it is closed.
+pub const FAREWELL_TIMEOUT_MS: u64 = 1_000;

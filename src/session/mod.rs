@@ -14,6 +14,9 @@
 //! replies, skipping until Sync and the state of the transaction are PostgreSQL's own, always: a refused
 //! message is replaced by one that fails in its place, and the server's error by pgveil's.
 
+pub mod farewell;
+pub mod login;
+
 mod event;
 mod extended;
 mod pending;

@@ -3,5 +3,9 @@
 //! Knows nothing of sessions or clients; what it sends for clients is ready to be sent.
 
 pub mod catalog;
+pub mod connect;
+pub mod control;
 pub mod fault;
+pub mod handshake;
 pub mod reach;
+pub mod stream;

@@ -1,0 +1,384 @@
+//! A client's login from its first byte to two open connections: performs what [`crate::session::login`] decides.
+//!
+//! It reads and writes sockets, asks for verifiers, asks the policy whether a proven user may come in, and logs in
+//! upstream with the user's own keys. It decides none of that itself. What it hands over has a role.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use bytes::BytesMut;
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+use crate::ident::{DatabaseName, RoleName, UserName};
+use crate::limits::{FAREWELL_TIMEOUT_MS, LOGIN_INPUT_BYTES_MAX};
+use crate::secret::Secret;
+use crate::session::login::{Farewell, Login, LoginFault, Proven, Step, TlsOffer};
+use crate::upstream::connect::{self, Target, Upstream};
+use crate::upstream::control::{Control, StoredLogin};
+use crate::upstream::stream::MaybeTls;
+use crate::wire::authentication::AUTHENTICATION_OK;
+use crate::wire::scram::Verifier;
+use crate::wire::startup::{CancelKey, Startup};
+use crate::wire::upstream as reply;
+
+/// Who wants to come in, and from where: what a policy may look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// the user, whose password is proven
+    pub user: UserName,
+    /// the database
+    pub database: DatabaseName,
+    /// `application_name` as the client set it
+    pub application: String,
+    /// the client's address; None at a Unix socket
+    pub address: Option<IpAddr>,
+    /// whether the client is under TLS
+    pub encrypted: bool,
+}
+
+/// What the policy grants a login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admission {
+    /// the session's role; None on a database whose policy is `none`
+    pub role: Option<RoleName>,
+    /// whether it may use the replication protocol
+    pub replication: bool,
+}
+
+/// Why the policy grants a login nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Denial {
+    /// the database stands under no `[[database]]`
+    NoDatabase,
+    /// no role matches
+    NoRole,
+    /// the database cannot be served now; the reason is for the log
+    NotReady(String),
+}
+
+/// Asks the policy about a login.
+pub type Admit = dyn Fn(&Identity) -> Result<Admission, Denial> + Send + Sync;
+
+/// All that a login needs, shared by all of them.
+pub struct LoginContext {
+    /// the clients' TLS settings, replaced on reload; None offers no TLS
+    pub tls: ArcSwapOption<ServerConfig>,
+    /// whether plain clients are refused
+    pub tls_required: bool,
+    /// from the first byte to an open session
+    pub login_timeout: Duration,
+    /// where verifiers come from
+    pub control: Control,
+    /// what the decoys of unknown users are derived from; the same on every instance, or they can be told apart
+    pub decoy_key: Secret<[u8; 32]>,
+    /// the server
+    pub target: Target,
+    /// the policy's answer
+    pub admit: Box<Admit>,
+}
+
+impl fmt::Debug for LoginContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoginContext")
+            .field("target", &self.target)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a login proved itself (the label `method` of `pgveil_logins_total`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoginMethod {
+    /// SCRAM-SHA-256 with a stored verifier
+    Scram,
+    /// none: the connection ended before
+    None,
+}
+
+impl LoginMethod {
+    /// The word in metrics and audit.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Scram => "scram-sha-256",
+            Self::None => "none",
+        }
+    }
+}
+
+/// A client that is in, and its session with the server. It has been told AuthenticationOk and no more.
+#[derive(Debug)]
+pub struct LoggedIn<S> {
+    /// the client
+    pub client: MaybeTls<S>,
+    /// what it has sent already and nobody has looked at
+    pub client_input: BytesMut,
+    /// the session with the server, ready for queries
+    pub upstream: Upstream,
+    /// the startup packet
+    pub startup: Startup,
+    /// who it is
+    pub identity: Identity,
+    /// what the policy grants
+    pub admission: Admission,
+    /// how it proved itself
+    pub method: LoginMethod,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> LoggedIn<S> {
+    /// Tells the client what the server said, pgveil's own cancel key for the session, and that it may begin.
+    ///
+    /// # Errors
+    /// The client's connection ended.
+    pub async fn welcome(&mut self, key: &CancelKey) -> std::io::Result<()> {
+        let mut out = std::mem::take(&mut self.upstream.greeting.frames);
+        reply::write_backend_key_data(&mut out, key.process, key.secret())
+            .map_err(std::io::Error::other)?;
+        reply::put_ready_for_query(&mut out, self.upstream.greeting.status);
+        self.client.write_all(&out).await?;
+        self.client.flush().await
+    }
+
+    /// Bytes of the secret a cancel key for this client has: 4 in protocol 3.0, 32 in 3.2.
+    pub fn cancel_secret_bytes(&self) -> usize {
+        match self.startup.version() {
+            crate::wire::startup::ProtocolVersion::V3_0 => 4,
+            crate::wire::startup::ProtocolVersion::V3_2 => 32,
+        }
+    }
+}
+
+/// What became of a connection.
+#[derive(Debug)]
+pub enum Accepted<S> {
+    /// a session
+    Session(Box<LoggedIn<S>>),
+    /// a request to cancel the statement of the session with that key; the client is closed already
+    Cancel(CancelKey),
+}
+
+/// A login that failed: what audit and metrics need. The client has been told and closed.
+#[derive(Debug)]
+pub struct LoginFailure {
+    /// why, for the operator
+    pub fault: LoginFault,
+    /// the user and the database it named, if it came that far
+    pub named: Option<(UserName, DatabaseName)>,
+    /// the SQLSTATE the client was told; None where it was told nothing
+    pub sqlstate: Option<String>,
+    /// how far it came
+    pub method: LoginMethod,
+}
+
+/// Takes a connection through its login. `address` is None at a Unix socket.
+///
+/// # Errors
+/// [`LoginFailure`], after the client has been told.
+pub async fn accept<S>(
+    stream: S,
+    address: Option<IpAddr>,
+    context: &LoginContext,
+) -> Result<Accepted<S>, LoginFailure>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let tls = context.tls.load_full();
+    let offer = match (&tls, context.tls_required) {
+        (_, true) => TlsOffer::Required,
+        (Some(_), false) => TlsOffer::Offered,
+        (None, false) => TlsOffer::None,
+    };
+    let mut door = Door {
+        stream: Some(MaybeTls::Plain(stream)),
+        input: BytesMut::new(),
+        login: Login::new(offer),
+        tls,
+        method: LoginMethod::None,
+    };
+    let done = timeout(context.login_timeout, door.pass(address, context)).await;
+    match done.unwrap_or(Err(LoginFault::Timeout)) {
+        Ok(accepted) => Ok(accepted),
+        Err(fault) => Err(door.close(fault).await),
+    }
+}
+
+/// A connection during its login.
+struct Door<S> {
+    stream: Option<MaybeTls<S>>,
+    input: BytesMut,
+    login: Login,
+    tls: Option<Arc<ServerConfig>>,
+    method: LoginMethod,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Door<S> {
+    async fn pass(
+        &mut self,
+        address: Option<IpAddr>,
+        context: &LoginContext,
+    ) -> Result<Accepted<S>, LoginFault> {
+        let proven = match self.prove(context).await? {
+            Ok(proven) => proven,
+            Err(key) => return Ok(Accepted::Cancel(key)),
+        };
+        self.method = LoginMethod::Scram;
+        let Proven { startup, keys } = proven;
+        let identity = Identity {
+            user: startup.user().clone(),
+            database: startup.database().clone(),
+            application: startup.application(),
+            address,
+            encrypted: self.stream.as_ref().is_some_and(MaybeTls::is_encrypted),
+        };
+        let admission = admit(&startup, &identity, context)?;
+        let upstream = connect::login(&context.target, &startup, Some(keys)).await?;
+        self.send(&AUTHENTICATION_OK).await?;
+        let client = self.stream.take().ok_or(gone())?;
+        Ok(Accepted::Session(Box::new(LoggedIn {
+            client,
+            client_input: std::mem::take(&mut self.input),
+            upstream,
+            startup,
+            identity,
+            admission,
+            method: self.method,
+        })))
+    }
+
+    /// The login up to the proof; `Err` inside is a cancel request instead.
+    async fn prove(
+        &mut self,
+        context: &LoginContext,
+    ) -> Result<Result<Proven, CancelKey>, LoginFault> {
+        let mut out = BytesMut::new();
+        loop {
+            let step = self.login.advance(&mut self.input, &mut out)?;
+            self.send(&out.split()).await?;
+            match step {
+                Step::Read => self.read().await?,
+                Step::StartTls => {
+                    self.start_tls().await?;
+                    self.login.encrypted();
+                }
+                Step::LookUp(user) => {
+                    let verifier = verifier(context, &user).await?;
+                    self.login.verifier(verifier, &mut out)?;
+                }
+                Step::Cancel(key) => return Ok(Err(key)),
+                Step::Proven(proven) => return Ok(Ok(*proven)),
+            }
+        }
+    }
+
+    async fn send(&mut self, bytes: &[u8]) -> Result<(), LoginFault> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let stream = self.stream.as_mut().ok_or(gone())?;
+        stream.write_all(bytes).await.map_err(io)?;
+        stream.flush().await.map_err(io)
+    }
+
+    async fn read(&mut self) -> Result<(), LoginFault> {
+        // Each stage refuses a longer message at its head, so a login never holds more than one of them.
+        if self.input.len() >= LOGIN_INPUT_BYTES_MAX {
+            return Err(LoginFault::SaslMessage);
+        }
+        self.input.reserve(1024);
+        let stream = self.stream.as_mut().ok_or(gone())?;
+        match stream.read_buf(&mut self.input).await.map_err(io)? {
+            0 => Err(gone()),
+            _ => Ok(()),
+        }
+    }
+
+    async fn start_tls(&mut self) -> Result<(), LoginFault> {
+        let (Some(MaybeTls::Plain(stream)), Some(config)) = (self.stream.take(), &self.tls) else {
+            return Err(LoginFault::TlsHandshake);
+        };
+        let acceptor = TlsAcceptor::from(Arc::clone(config));
+        let stream = acceptor.accept(stream).await;
+        let stream = stream.map_err(|_| LoginFault::TlsHandshake)?;
+        self.stream = Some(MaybeTls::Tls(Box::new(stream.into())));
+        Ok(())
+    }
+
+    /// Tells the client why, within a short time, and closes.
+    async fn close(mut self, fault: LoginFault) -> LoginFailure {
+        let named = self.login.named().cloned();
+        let mut out = BytesMut::new();
+        let sqlstate = match fault.farewell(named.as_ref()) {
+            Farewell::Silence => None,
+            Farewell::Error(state, message, hint) => {
+                reply::put_error(&mut out, "FATAL", state, (&message, hint), None);
+                Some(state.to_string())
+            }
+            Farewell::Verbatim(frame) => {
+                out.extend_from_slice(&frame);
+                reply::Report::read(&frame[5..])
+                    .ok()
+                    .map(|report| String::from_utf8_lossy(&report.sqlstate()).into_owned())
+            }
+        };
+        let parting = async {
+            // The client may be gone already, or not reading: either way the connection ends here.
+            let _ = self.send(&out).await;
+            if let Some(stream) = &mut self.stream {
+                let _ = stream.shutdown().await;
+            }
+        };
+        let _ = timeout(Duration::from_millis(FAREWELL_TIMEOUT_MS), parting).await;
+        LoginFailure {
+            fault,
+            named,
+            sqlstate,
+            method: self.method,
+        }
+    }
+}
+
+fn admit(
+    startup: &Startup,
+    identity: &Identity,
+    context: &LoginContext,
+) -> Result<Admission, LoginFault> {
+    let admission = (context.admit)(identity).map_err(|denial| match denial {
+        Denial::NoDatabase => LoginFault::NoDatabase,
+        Denial::NoRole => LoginFault::NoRole,
+        Denial::NotReady(reason) => LoginFault::NotReady(reason),
+    })?;
+    if startup.asks_for_replication() && !admission.replication {
+        return Err(LoginFault::Replication);
+    }
+    Ok(admission)
+}
+
+/// The user's verifier, or a decoy: the same question is asked of the server either way.
+async fn verifier(context: &LoginContext, user: &UserName) -> Result<Verifier, LoginFault> {
+    let decoy = Verifier::decoy(&context.decoy_key, user);
+    match context.control.stored_login(user).await {
+        Ok(StoredLogin::Scram(verifier)) => Ok(verifier),
+        Ok(StoredLogin::Unknown) => Ok(decoy),
+        Ok(StoredLogin::Unusable) => {
+            tracing::warn!(
+                user = user.as_str(),
+                "the stored password is not a SCRAM-SHA-256 verifier: the login is treated as unknown; \
+                 set the password again with password_encryption = 'scram-sha-256'"
+            );
+            Ok(decoy)
+        }
+        Err(fault) => Err(LoginFault::NoVerifier(fault.to_string())),
+    }
+}
+
+fn gone() -> LoginFault {
+    LoginFault::Gone(std::io::ErrorKind::UnexpectedEof)
+}
+
+fn io(error: std::io::Error) -> LoginFault {
+    LoginFault::Gone(error.kind())
+}

@@ -1,0 +1,3 @@
+//! Sockets: accepts clients, performs what sessions decide, serves the HTTP side.
+
+pub mod login;

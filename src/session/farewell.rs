@@ -1,0 +1,159 @@
+//! Why a login fails, in two texts: the operator's ([`LoginFault`]) and the client's ([`Farewell`]).
+//!
+//! The one place where a login's faults become SQLSTATEs. It knows nothing of how a login goes.
+
+use crate::ident::{DatabaseName, SqlState, UserName};
+use crate::upstream::handshake::UpstreamFault;
+use crate::wire::message::MessageFault;
+use crate::wire::startup::StartupFault;
+
+/// Why a client does not come in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LoginFault {
+    /// Its first packet is none, or none that can be served.
+    #[error(transparent)]
+    Startup(#[from] StartupFault),
+    /// Bytes came after SSLRequest or GSSENCRequest before it was answered: someone may have put them there.
+    #[error("received unencrypted data after an encryption request")]
+    StuffedBytes,
+    /// SSLRequest or GSSENCRequest a second time, or inside TLS.
+    #[error("an encryption request out of turn")]
+    RepeatedRequest,
+    /// The TLS handshake failed.
+    #[error("the TLS handshake with the client failed")]
+    TlsHandshake,
+    /// A plain connection where TLS is required.
+    #[error("a connection without TLS where TLS is required")]
+    TlsRequired,
+    /// Another message than a SASL response, or one that is malformed.
+    #[error("expected a SASL response")]
+    SaslMessage,
+    /// A mechanism that was not offered.
+    #[error("the client selected a SASL authentication mechanism that was not offered")]
+    Mechanism,
+    /// The SCRAM exchange broke the protocol.
+    #[error("the SCRAM exchange broke the protocol")]
+    Scram,
+    /// Wrong password, or no such user, or one that cannot be served.
+    #[error("password authentication failed")]
+    Password,
+    /// The client went away, or was cut off by its own connection.
+    #[error("the client's connection ended ({0})")]
+    Gone(std::io::ErrorKind),
+    /// It took longer than `login_timeout`.
+    #[error("the login took too long")]
+    Timeout,
+    /// The verifier could not be asked for.
+    #[error("the verifier of the login cannot be read: {0}")]
+    NoVerifier(String),
+    /// The database stands under no `[[database]]`.
+    #[error("the database is not configured")]
+    NoDatabase,
+    /// No role of the policy matches.
+    #[error("the login matches no role of the policy")]
+    NoRole,
+    /// The role may not use the replication protocol.
+    #[error("the role may not use the replication protocol")]
+    Replication,
+    /// pgveil cannot serve the database now.
+    #[error("the database cannot be served now: {0}")]
+    NotReady(String),
+    /// The server did not let the user in.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamFault),
+}
+
+impl From<MessageFault> for LoginFault {
+    fn from(_: MessageFault) -> Self {
+        Self::SaslMessage
+    }
+}
+
+/// What the client is told: always FATAL, and the connection's end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Farewell {
+    /// nothing: it is not listening, or no PostgreSQL client
+    Silence,
+    /// pgveil's own error
+    Error(SqlState, String, &'static str),
+    /// the server's own ErrorResponse frame
+    Verbatim(bytes::Bytes),
+}
+
+impl LoginFault {
+    /// SQLSTATE, message and hint for the client; `named` is there once it has named user and database.
+    pub fn farewell(&self, named: Option<&(UserName, DatabaseName)>) -> Farewell {
+        let (user, database) = named.map_or(("", ""), |(u, d)| (u.as_str(), d.as_str()));
+        let error = |state, message: String, hint| Farewell::Error(state, message, hint);
+        match self {
+            Self::Startup(fault) => startup_farewell(fault),
+            Self::Gone(_) | Self::Timeout | Self::TlsHandshake => Farewell::Silence,
+            Self::StuffedBytes
+            | Self::RepeatedRequest
+            | Self::SaslMessage
+            | Self::Mechanism
+            | Self::Scram => error(SqlState::PROTOCOL_VIOLATION, self.to_string(), ""),
+            Self::TlsRequired => error(
+                SqlState::INVALID_AUTHORIZATION,
+                "a connection without TLS is refused".to_owned(),
+                "Connect with sslmode=require or stronger.",
+            ),
+            Self::Password => error(
+                SqlState::INVALID_PASSWORD,
+                format!("password authentication failed for user \"{user}\""),
+                "",
+            ),
+            Self::NoVerifier(_) => error(
+                SqlState::CONNECTION_FAILURE,
+                "the login cannot be checked now: the database server does not answer pgveil"
+                    .to_owned(),
+                "",
+            ),
+            Self::NoDatabase => error(
+                SqlState::INVALID_CATALOG_NAME,
+                format!("database \"{database}\" does not exist"),
+                "pgveil serves the databases that its configuration names.",
+            ),
+            Self::NoRole => error(
+                SqlState::INVALID_AUTHORIZATION,
+                format!("no role of the policy matches user \"{user}\" from this address"),
+                "A DBA can add a role that matches to the policy of this database.",
+            ),
+            Self::Replication => error(
+                SqlState::INSUFFICIENT_PRIVILEGE,
+                "the role may not use the replication protocol".to_owned(),
+                "A DBA can allow it: `allow: [replication]`.",
+            ),
+            Self::NotReady(_) => error(
+                SqlState::NOT_IN_PREREQUISITE_STATE,
+                format!("database \"{database}\" cannot be served now"),
+                "pgveil's log has the reason.",
+            ),
+            Self::Upstream(fault) => upstream_farewell(fault),
+        }
+    }
+}
+
+fn startup_farewell(fault: &StartupFault) -> Farewell {
+    let state = match fault {
+        StartupFault::Length => return Farewell::Silence,
+        StartupFault::Layout | StartupFault::RepeatedParameter => SqlState::PROTOCOL_VIOLATION,
+        StartupFault::Version { .. } => SqlState::FEATURE_NOT_SUPPORTED,
+        StartupFault::User => SqlState::INVALID_AUTHORIZATION,
+        StartupFault::Database => SqlState::INVALID_CATALOG_NAME,
+    };
+    Farewell::Error(state, fault.to_string(), "")
+}
+
+fn upstream_farewell(fault: &UpstreamFault) -> Farewell {
+    let state = match fault {
+        UpstreamFault::Refused(frame) => return Farewell::Verbatim(frame.clone()),
+        UpstreamFault::Method(_) => SqlState::INVALID_AUTHORIZATION,
+        UpstreamFault::Protocol | UpstreamFault::Scram(_) => SqlState::PROTOCOL_VIOLATION,
+        UpstreamFault::Unreachable(_)
+        | UpstreamFault::Timeout
+        | UpstreamFault::NoTls
+        | UpstreamFault::TlsHandshake => SqlState::CONNECTION_FAILURE,
+    };
+    Farewell::Error(state, fault.to_string(), "")
+}

@@ -1,0 +1,258 @@
+//! A client's login, without I/O: its bytes in, pgveil's answers and requests out, until the client has proved
+//! that it knows the password of the user it names.
+//!
+//! [`Login`] is driven by `server::login`: it says what it needs next ([`Step`]), and never touches a socket, a
+//! clock or a server. It knows nothing of policy: whether a proven user may come in is asked elsewhere.
+//!
+//! Source: PostgreSQL manual, "Message Flow: Start-up"; `ProcessStartupPacket` and `CheckSCRAMAuth` for order and
+//! faults.
+
+use bytes::BytesMut;
+
+pub use super::farewell::{Farewell, LoginFault};
+use crate::ident::{DatabaseName, UserName};
+use crate::limits::SASL_FRAME_BYTES_MAX;
+use crate::wire::authentication;
+use crate::wire::frame::{self, Sender};
+use crate::wire::scram::{self, ClientKeys, ScramFault, ServerExchange, Verifier};
+use crate::wire::startup::{CancelKey, Opening, Startup};
+
+/// Whether clients may, or must, come under TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsOffer {
+    /// there is no certificate: SSLRequest is answered `N`
+    None,
+    /// SSLRequest is answered `S`; plain clients are served too
+    Offered,
+    /// plain clients are refused before any password is asked for
+    Required,
+}
+
+/// What the login needs next. What stands in `out` is always sent first.
+#[derive(Debug)]
+pub enum Step {
+    /// more bytes of the client
+    Read,
+    /// a TLS handshake, then [`Login::encrypted`]
+    StartTls,
+    /// the verifier of that user, then [`Login::verifier`]
+    LookUp(UserName),
+    /// nothing: the client wants another session's statement cancelled and will be closed
+    Cancel(CancelKey),
+    /// nothing: the client has proved the password
+    Proven(Box<Proven>),
+}
+
+/// A client that has proved that it knows the password.
+#[derive(Debug)]
+pub struct Proven {
+    /// its startup packet
+    pub startup: Startup,
+    /// what logs it in upstream
+    pub keys: ClientKeys,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Opening,
+    AwaitingVerifier(Startup),
+    AwaitingInitial(Startup, Verifier),
+    AwaitingFinal(Startup, ServerExchange),
+    Over,
+}
+
+/// A login under way. After a fault or a final step it answers nothing but faults.
+#[derive(Debug)]
+pub struct Login {
+    offer: TlsOffer,
+    encrypted: bool,
+    ssl_asked: bool,
+    gss_asked: bool,
+    stage: Stage,
+    named: Option<(UserName, DatabaseName)>,
+}
+
+impl Login {
+    /// A new connection, plain so far.
+    pub fn new(offer: TlsOffer) -> Self {
+        Self {
+            offer,
+            encrypted: false,
+            ssl_asked: false,
+            gss_asked: false,
+            stage: Stage::Opening,
+            named: None,
+        }
+    }
+
+    /// The user and the database the client has named, for the record.
+    pub fn named(&self) -> Option<&(UserName, DatabaseName)> {
+        self.named.as_ref()
+    }
+
+    /// The TLS handshake is done.
+    pub fn encrypted(&mut self) {
+        self.encrypted = true;
+    }
+
+    /// The verifier asked for is here: the user's own, or a decoy for a user that cannot log in. Appends the
+    /// request for a password to `out`.
+    ///
+    /// # Errors
+    /// [`LoginFault::SaslMessage`] when none was asked for.
+    pub fn verifier(&mut self, verifier: Verifier, out: &mut BytesMut) -> Result<(), LoginFault> {
+        match self.take_stage() {
+            Stage::AwaitingVerifier(startup) => {
+                authentication::put_sasl(out, scram::MECHANISM)?;
+                self.stage = Stage::AwaitingInitial(startup, verifier);
+                Ok(())
+            }
+            _ => Err(LoginFault::SaslMessage),
+        }
+    }
+
+    /// Goes on with what the client has sent, as far as it reaches.
+    ///
+    /// # Errors
+    /// [`LoginFault`]; the connection must then be closed.
+    pub fn advance(
+        &mut self,
+        input: &mut BytesMut,
+        out: &mut BytesMut,
+    ) -> Result<Step, LoginFault> {
+        loop {
+            let step = match self.take_stage() {
+                Stage::Opening => self.opening(input, out)?,
+                Stage::AwaitingVerifier(startup) => {
+                    let user = startup.user().clone();
+                    self.stage = Stage::AwaitingVerifier(startup);
+                    Some(Step::LookUp(user))
+                }
+                Stage::AwaitingInitial(startup, verifier) => match sasl_frame(input)? {
+                    None => {
+                        self.stage = Stage::AwaitingInitial(startup, verifier);
+                        Some(Step::Read)
+                    }
+                    Some(frame) => {
+                        self.stage = initial(&frame, startup, verifier, out)?;
+                        None
+                    }
+                },
+                Stage::AwaitingFinal(startup, exchange) => match sasl_frame(input)? {
+                    None => {
+                        self.stage = Stage::AwaitingFinal(startup, exchange);
+                        Some(Step::Read)
+                    }
+                    Some(frame) => {
+                        let (keys, message) = exchange.finish(&frame[5..]).map_err(scram_fault)?;
+                        authentication::put_sasl_final(out, message.as_bytes())?;
+                        Some(Step::Proven(Box::new(Proven { startup, keys })))
+                    }
+                },
+                Stage::Over => return Err(LoginFault::SaslMessage),
+            };
+            if let Some(step) = step {
+                return Ok(step);
+            }
+        }
+    }
+
+    fn take_stage(&mut self) -> Stage {
+        std::mem::replace(&mut self.stage, Stage::Over)
+    }
+
+    fn opening(
+        &mut self,
+        input: &mut BytesMut,
+        out: &mut BytesMut,
+    ) -> Result<Option<Step>, LoginFault> {
+        let Some((opening, length)) = Opening::read(input)? else {
+            self.stage = Stage::Opening;
+            return Ok(Some(Step::Read));
+        };
+        let _ = input.split_to(length);
+        match opening {
+            Opening::Ssl | Opening::Gss => {
+                let step = self.encryption_request(&opening, out)?;
+                if !input.is_empty() {
+                    return Err(LoginFault::StuffedBytes); // CVE-2021-23214's class
+                }
+                self.stage = Stage::Opening;
+                Ok(Some(step))
+            }
+            Opening::Cancel(key) => Ok(Some(Step::Cancel(key))),
+            Opening::Startup(startup) => {
+                self.named = Some((startup.user().clone(), startup.database().clone()));
+                startup.put_negotiation(out)?;
+                if self.offer == TlsOffer::Required && !self.encrypted {
+                    return Err(LoginFault::TlsRequired);
+                }
+                self.stage = Stage::AwaitingVerifier(*startup);
+                Ok(None)
+            }
+        }
+    }
+
+    fn encryption_request(
+        &mut self,
+        request: &Opening,
+        out: &mut BytesMut,
+    ) -> Result<Step, LoginFault> {
+        let is_ssl = matches!(request, Opening::Ssl);
+        let asked = if is_ssl {
+            &mut self.ssl_asked
+        } else {
+            &mut self.gss_asked
+        };
+        if std::mem::replace(asked, true) || self.encrypted {
+            return Err(LoginFault::RepeatedRequest);
+        }
+        if is_ssl && self.offer != TlsOffer::None {
+            out.extend_from_slice(b"S");
+            Ok(Step::StartTls)
+        } else {
+            out.extend_from_slice(b"N");
+            Ok(Step::Read)
+        }
+    }
+}
+
+/// The next frame, if it is there; only a SASL response of its size may come.
+fn sasl_frame(input: &mut BytesMut) -> Result<Option<BytesMut>, LoginFault> {
+    if input.first().is_some_and(|&tag| tag != b'p') {
+        return Err(LoginFault::SaslMessage);
+    }
+    let head = frame::head(input, Sender::Client).map_err(|_| LoginFault::SaslMessage)?;
+    match head {
+        Some(head) if head.frame_bytes > SASL_FRAME_BYTES_MAX => Err(LoginFault::SaslMessage),
+        Some(head) if input.len() >= head.frame_bytes => Ok(Some(input.split_to(head.frame_bytes))),
+        _ => Ok(None),
+    }
+}
+
+fn initial(
+    frame: &[u8],
+    startup: Startup,
+    verifier: Verifier,
+    out: &mut BytesMut,
+) -> Result<Stage, LoginFault> {
+    let (mechanism, data) = authentication::sasl_initial_response(&frame[5..])?;
+    if mechanism != scram::MECHANISM.as_bytes() {
+        return Err(LoginFault::Mechanism);
+    }
+    // A client may send its first data only when asked (manual, "SASL Authentication"); none of them does.
+    let data = data.ok_or(LoginFault::SaslMessage)?;
+    let (exchange, server_first) = ServerExchange::begin(data, verifier).map_err(scram_fault)?;
+    authentication::put_sasl_continue(out, server_first.as_bytes())?;
+    Ok(Stage::AwaitingFinal(startup, exchange))
+}
+
+fn scram_fault(fault: ScramFault) -> LoginFault {
+    match fault {
+        ScramFault::Proof => LoginFault::Password,
+        ScramFault::NotAVerifier
+        | ScramFault::ClientMessage
+        | ScramFault::ServerMessage
+        | ScramFault::ServerSignature => LoginFault::Scram,
+    }
+}

@@ -1,0 +1,312 @@
+//! The server's side of a login, without I/O: its frames in, pgveil's answers out, until it is ready for queries.
+//!
+//! It logs in with a user's [`ClientKeys`], by SCRAM-SHA-256 or where the server asks for nothing. The server is
+//! not trusted: a message out of turn, or one too many, ends the connection, and AuthenticationOk counts only
+//! before SCRAM has begun or after the server's signature was verified.
+
+use bytes::{Bytes, BytesMut};
+
+use crate::limits::UPSTREAM_LOGIN_FRAMES_MAX;
+use crate::wire::authentication::{self, Authentication};
+use crate::wire::message::MessageFault;
+use crate::wire::scram::{self, ClientExchange, ClientFinal, ClientKeys, ScramFault};
+use crate::wire::startup::CancelKey;
+use crate::wire::upstream;
+
+/// Why no session with the server came to be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UpstreamFault {
+    /// No connection, or it ended.
+    #[error("the database server cannot be reached ({0})")]
+    Unreachable(std::io::ErrorKind),
+    /// It took longer than the login may.
+    #[error("the database server did not answer in time")]
+    Timeout,
+    /// The server offers no TLS, and the mode wants it.
+    #[error("the database server offers no TLS")]
+    NoTls,
+    /// The TLS handshake failed; most often the certificate.
+    #[error("TLS with the database server failed")]
+    TlsHandshake,
+    /// The server refused, in its own words: an ErrorResponse frame, for the client.
+    #[error("the database server refused the login")]
+    Refused(Bytes),
+    /// The server asks for a method that a client key cannot serve.
+    #[error(
+        "the database server asks for the authentication method {0}, pgveil can serve scram-sha-256 and trust"
+    )]
+    Method(&'static str),
+    /// The SCRAM exchange failed on the server's side.
+    #[error("the database server: {0}")]
+    Scram(ScramFault),
+    /// The server broke the protocol.
+    #[error("the database server broke the protocol during login")]
+    Protocol,
+}
+
+impl From<MessageFault> for UpstreamFault {
+    fn from(_: MessageFault) -> Self {
+        Self::Protocol
+    }
+}
+
+/// What a server said before it was ready.
+#[derive(Debug, Default)]
+pub struct Greeting {
+    /// the ParameterStatus and NoticeResponse frames, as they came, for the client
+    pub frames: BytesMut,
+    /// the ParameterStatus messages: name and value
+    pub parameters: Vec<(Vec<u8>, Vec<u8>)>,
+    /// what cancels this session's statements; None where the server gave no key
+    pub key: Option<CancelKey>,
+    /// the transaction status of ReadyForQuery (`I`)
+    pub status: u8,
+}
+
+impl Greeting {
+    /// The value of a reported setting, where it is UTF-8.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        let found = self.parameters.iter().rev();
+        let mut found = found.filter(|(n, _)| n == name.as_bytes());
+        found
+            .next()
+            .and_then(|(_, value)| std::str::from_utf8(value).ok())
+    }
+}
+
+/// Where the login stands.
+#[derive(Debug)]
+enum Stage {
+    /// the startup packet is sent
+    Begun(Option<ClientKeys>),
+    /// client-first is sent
+    First(ClientExchange),
+    /// client-final is sent
+    Final(ClientFinal),
+    /// the server has proved itself
+    Proven,
+    /// the server has let the user in
+    Admitted,
+    /// nothing more is expected
+    Over,
+}
+
+/// A login to the server under way.
+#[derive(Debug)]
+pub struct Handshake {
+    stage: Stage,
+    greeting: Greeting,
+    frames: usize,
+}
+
+impl Handshake {
+    /// A login whose startup packet is on its way. Without keys only a server that asks for nothing lets in.
+    pub fn new(keys: Option<ClientKeys>) -> Self {
+        Self {
+            stage: Stage::Begun(keys),
+            greeting: Greeting::default(),
+            frames: 0,
+        }
+    }
+
+    /// Takes one whole frame of the server, appends what is to be sent to `out`, and answers the greeting once the
+    /// server is ready.
+    ///
+    /// # Errors
+    /// [`UpstreamFault`]; the connection must then be closed.
+    pub fn frame(
+        &mut self,
+        frame: &[u8],
+        out: &mut BytesMut,
+    ) -> Result<Option<Greeting>, UpstreamFault> {
+        self.frames += 1;
+        let (Some(&tag), Some(body)) = (frame.first(), frame.get(5..)) else {
+            return Err(UpstreamFault::Protocol);
+        };
+        if self.frames > UPSTREAM_LOGIN_FRAMES_MAX {
+            return Err(UpstreamFault::Protocol);
+        }
+        let admitted = matches!(self.stage, Stage::Admitted);
+        match (tag, admitted) {
+            (b'E', _) => {
+                upstream::Report::read(body)?;
+                return Err(UpstreamFault::Refused(Bytes::copy_from_slice(frame)));
+            }
+            (b'R', false) => self.authentication(Authentication::read(body)?, out)?,
+            (b'N', _) => {
+                upstream::Report::read(body)?;
+                self.greeting.frames.extend_from_slice(frame);
+            }
+            (b'S', true) => {
+                let (name, value) = upstream::parameter_status(body)?;
+                let parameter = (name.to_vec(), value.to_vec());
+                self.greeting.parameters.push(parameter);
+                self.greeting.frames.extend_from_slice(frame);
+            }
+            (b'K', true) => {
+                let (process, secret) = upstream::backend_key_data(body)?;
+                self.greeting.key = Some(CancelKey::new(process, secret.to_vec()));
+            }
+            (b'Z', true) => {
+                self.greeting.status = upstream::ready_for_query(body)?;
+                self.stage = Stage::Over;
+                return Ok(Some(std::mem::take(&mut self.greeting)));
+            }
+            _ => return Err(UpstreamFault::Protocol),
+        }
+        Ok(None)
+    }
+
+    fn authentication(
+        &mut self,
+        message: Authentication<'_>,
+        out: &mut BytesMut,
+    ) -> Result<(), UpstreamFault> {
+        let stage = std::mem::replace(&mut self.stage, Stage::Over);
+        self.stage = match (stage, message) {
+            (Stage::Begun(_) | Stage::Proven, Authentication::Ok) => Stage::Admitted,
+            (Stage::Begun(Some(keys)), Authentication::Sasl(mechanisms))
+                if mechanisms.contains(&scram::MECHANISM.as_bytes()) =>
+            {
+                let (exchange, first) = ClientExchange::begin(keys);
+                authentication::put_sasl_initial_response(out, scram::MECHANISM, first.as_bytes())?;
+                Stage::First(exchange)
+            }
+            (Stage::Begun(None), Authentication::Sasl(_)) => {
+                return Err(UpstreamFault::Method("scram-sha-256, without a key for it"));
+            }
+            (Stage::Begun(_), Authentication::Sasl(_)) => {
+                return Err(UpstreamFault::Method("SASL, without SCRAM-SHA-256"));
+            }
+            (Stage::First(exchange), Authentication::SaslContinue(data)) => {
+                let (last, message) = exchange.respond(data).map_err(UpstreamFault::Scram)?;
+                authentication::put_sasl_response(out, message.expose().as_bytes())?;
+                Stage::Final(last)
+            }
+            (Stage::Final(last), Authentication::SaslFinal(data)) => {
+                last.verify(data).map_err(UpstreamFault::Scram)?;
+                Stage::Proven
+            }
+            (Stage::Begun(_), Authentication::Other(code)) => {
+                return Err(UpstreamFault::Method(authentication::method_name(code)));
+            }
+            _ => return Err(UpstreamFault::Protocol),
+        };
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::Secret;
+    use crate::wire::scram::{ServerExchange, Verifier};
+
+    fn run(handshake: &mut Handshake, frame: &[u8]) -> Result<Option<Greeting>, UpstreamFault> {
+        handshake.frame(frame, &mut BytesMut::new())
+    }
+
+    fn keys() -> ClientKeys {
+        ClientKeys::of_password(&Secret::new("pencil".to_owned()), b"salt", 1)
+    }
+
+    const OK: &[u8] = &authentication::AUTHENTICATION_OK;
+    const READY: &[u8] = b"Z\0\0\0\x05I";
+
+    /// A login by SCRAM up to SASLFinal, which is `tampered`.
+    fn scram_login(tamper: fn(&mut Vec<u8>)) -> Result<Handshake, UpstreamFault> {
+        let verifier = Verifier::of_password(&Secret::new("pencil".to_owned()), b"salt", 1);
+        let mut handshake = Handshake::new(Some(keys()));
+        let (mut asked, mut sent) = (BytesMut::new(), BytesMut::new());
+        authentication::put_sasl(&mut asked, "SCRAM-SHA-256").unwrap();
+        handshake.frame(&asked, &mut sent)?;
+        let (_, first) = authentication::sasl_initial_response(&sent[5..]).unwrap();
+        let (server, server_first) = ServerExchange::begin(first.unwrap(), verifier).unwrap();
+        let (mut asked, mut sent) = (BytesMut::new(), BytesMut::new());
+        authentication::put_sasl_continue(&mut asked, server_first.as_bytes()).unwrap();
+        handshake.frame(&asked, &mut sent)?;
+        let (_, server_final) = server.finish(&sent[5..]).unwrap();
+        let mut server_final = server_final.into_bytes();
+        tamper(&mut server_final);
+        let mut asked = BytesMut::new();
+        authentication::put_sasl_final(&mut asked, &server_final).unwrap();
+        handshake.frame(&asked, &mut BytesMut::new())?;
+        Ok(handshake)
+    }
+
+    #[test]
+    fn a_server_with_the_verifier_lets_in() {
+        let mut handshake = scram_login(|_| ()).unwrap();
+        assert!(run(&mut handshake, OK).unwrap().is_none());
+        run(&mut handshake, b"S\0\0\0\x0aTZ\0UTC").unwrap_err();
+        let mut handshake = scram_login(|_| ()).unwrap();
+        run(&mut handshake, OK).unwrap();
+        run(&mut handshake, b"S\0\0\0\x0bTZ\0UTC\0").unwrap();
+        run(&mut handshake, b"K\0\0\0\x0c\0\0\0\x07\x01\x02\x03\x04").unwrap();
+        let greeting = run(&mut handshake, READY).unwrap().unwrap();
+        assert_eq!(greeting.parameter("TZ"), Some("UTC"));
+        assert_eq!(&greeting.frames[..], b"S\0\0\0\x0bTZ\0UTC\0");
+        assert_eq!(greeting.key.unwrap().process, 7);
+        assert_eq!(greeting.status, b'I');
+    }
+
+    #[test]
+    fn d06_a_server_that_cannot_prove_itself_is_refused() {
+        let tampered = scram_login(|message| message[5] ^= 1).err();
+        assert!(matches!(tampered, Some(UpstreamFault::Scram(_))));
+        assert!(scram_login(|message| message.clear()).is_err());
+    }
+
+    #[test]
+    fn d06_messages_out_of_turn_are_refused() {
+        let protocol = |frames: &[&[u8]]| {
+            let mut handshake = Handshake::new(Some(keys()));
+            let mut last = Ok(None);
+            for frame in frames {
+                last = run(&mut handshake, frame);
+            }
+            assert!(matches!(last, Err(UpstreamFault::Protocol)), "{frames:?}");
+        };
+        let mut sasl = BytesMut::new();
+        authentication::put_sasl(&mut sasl, "SCRAM-SHA-256").unwrap();
+        let sasl: &[u8] = &sasl;
+        protocol(&[READY]);
+        protocol(&[b"S\0\0\0\x0bTZ\0UTC\0"]);
+        protocol(&[sasl, OK]);
+        protocol(&[sasl, sasl]);
+        protocol(&[b"R\0\0\0\x08\0\0\0\x0b"]);
+        protocol(&[b"R\0\0\0\x08\0\0\0\x0c"]);
+        protocol(&[OK, OK]);
+        protocol(&[OK, b"D\0\0\0\x04"]);
+        protocol(&[OK, READY, READY]);
+        protocol(&[OK, b"K\0\0\0\x04"]);
+        protocol(&[b"R"]);
+        protocol(&[b"E\0\0\0\x05x"]);
+    }
+
+    #[test]
+    fn d06_a_server_that_never_gets_ready_is_cut_off() {
+        let mut handshake = Handshake::new(None);
+        run(&mut handshake, OK).unwrap();
+        let mut last = Ok(None);
+        for _ in 0..UPSTREAM_LOGIN_FRAMES_MAX {
+            last = run(&mut handshake, b"S\0\0\0\x0bTZ\0UTC\0");
+        }
+        assert!(matches!(last, Err(UpstreamFault::Protocol)));
+    }
+
+    #[test]
+    fn other_methods_are_named_and_refusals_kept_verbatim() {
+        let fault = run(
+            &mut Handshake::new(Some(keys())),
+            b"R\0\0\0\x0c\0\0\0\x05salt",
+        )
+        .unwrap_err();
+        assert_eq!(fault, UpstreamFault::Method("md5"));
+        let fault = run(&mut Handshake::new(None), b"R\0\0\0\x0a\0\0\0\x0aA\0\0").err();
+        assert!(fault.is_some());
+        let refusal = b"E\0\0\0\x0cC3D000\0\0";
+        let fault = run(&mut Handshake::new(None), refusal).unwrap_err();
+        assert_eq!(fault, UpstreamFault::Refused(Bytes::from_static(refusal)));
+    }
+}
