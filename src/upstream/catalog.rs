@@ -4,18 +4,16 @@
 //! every name is schema-qualified, so that no `search_path` can redirect it. It reads names, types and
 //! definitions; it never reads a row of a user's table.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use tokio_postgres::{Client, IsolationLevel, Transaction};
 
 use super::fault::ServerFault;
 use super::reach::{self, Body, Evidence};
+use super::records::{self, checks, records};
 use crate::catalog::{Attribute, Function, Relation, RelationKind, Snapshot, Stored, TypeRef};
-use crate::ident::{DomainId, KeyVersion, RelationName};
+use crate::ident::RelationName;
 use crate::limits::CATALOG_RELATIONS_MAX;
-
-/// `pg_type.oid` of bytea.
-const BYTEA: u32 = 17;
 
 /// Why a catalog could not be loaded. The snapshot in use stays as it was.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -82,7 +80,7 @@ async fn read(transaction: &Transaction<'_>) -> Result<Snapshot, CatalogFault> {
         .map_err(fault)?;
     let checks = checks(transaction).await.map_err(fault)?;
     let records = records(transaction).await.map_err(fault)?;
-    let notices = compare(&mut relations, &checks, records);
+    let notices = records::compare(&mut relations, &checks, records);
     let (functions, bodies) = functions(transaction).await.map_err(fault)?;
     let evidence = evidence(transaction).await.map_err(fault)?;
     let names: Vec<(u32, String)> = relations
@@ -178,204 +176,6 @@ async fn attributes(
         });
     }
     Ok(())
-}
-
-/// A CHECK constraint on one column.
-struct Check {
-    /// as `pg_get_constraintdef` prints it
-    definition: String,
-    /// the column, quoted as the server would quote it
-    column: String,
-}
-
-/// The CHECK constraints on one column each, by relation and attribute number.
-type Checks = BTreeMap<(u32, i16), Vec<Check>>;
-
-/// Definitions of the validated CHECK constraints on one column each, by relation and attribute number.
-async fn checks(transaction: &Transaction<'_>) -> Result<Checks, tokio_postgres::Error> {
-    let sql = "SELECT k.conrelid, k.conkey[1], pg_catalog.pg_get_constraintdef(k.oid), \
-                      pg_catalog.quote_ident(a.attname) \
-               FROM pg_catalog.pg_constraint k \
-                    JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = k.conkey[1] \
-               WHERE k.contype = 'c' AND k.convalidated AND k.conrelid <> 0 \
-                     AND pg_catalog.cardinality(k.conkey) = 1 \
-               ORDER BY 1, 2, 3";
-    let mut found = Checks::new();
-    for row in transaction.query(sql, &[]).await? {
-        found
-            .entry((row.try_get(0)?, row.try_get(1)?))
-            .or_default()
-            .push(Check {
-                definition: row.try_get(2)?,
-                column: row.try_get(3)?,
-            });
-    }
-    Ok(found)
-}
-
-/// One row of `pgveil.attribute`: how apply left an attribute.
-struct Record {
-    relation: u32,
-    name: RelationName,
-    attribute: String,
-    attnum: i16,
-    logical: TypeRef,
-    stored: Result<Stored, String>,
-    domain: Option<DomainId>,
-}
-
-impl Record {
-    fn label(&self) -> String {
-        format!("{}.{}", self.name, self.attribute)
-    }
-}
-
-async fn records(transaction: &Transaction<'_>) -> Result<Vec<Record>, tokio_postgres::Error> {
-    let there = transaction
-        .query_opt(
-            "SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-             WHERE n.nspname = 'pgveil' AND c.relname = 'attribute' AND c.relkind = 'r'",
-            &[],
-        )
-        .await?;
-    if there.is_none() {
-        return Ok(Vec::new());
-    }
-    let sql = "SELECT relation, schema::text, name::text, attribute::text, attnum, treatment, type_oid, typmod, \
-                      domain_id::int8, key_version::int4 \
-               FROM pgveil.attribute ORDER BY relation, attnum";
-    let mut found = Vec::new();
-    for row in transaction.query(sql, &[]).await? {
-        let treatment: String = row.try_get(5)?;
-        let domain = u32::try_from(row.try_get::<_, i64>(8)?).map(DomainId);
-        let version = u16::try_from(row.try_get::<_, i32>(9)?).map(KeyVersion);
-        found.push(Record {
-            relation: row.try_get(0)?,
-            name: RelationName::new(row.try_get::<_, String>(1)?, row.try_get::<_, String>(2)?),
-            attribute: row.try_get(3)?,
-            attnum: row.try_get(4)?,
-            logical: TypeRef {
-                oid: row.try_get(6)?,
-                typmod: row.try_get(7)?,
-            },
-            domain: domain.ok(),
-            stored: match (domain, version) {
-                (Ok(domain), Ok(version)) => stored(treatment, domain, version),
-                _ => Err("its record holds a number out of range".to_owned()),
-            },
-        });
-    }
-    Ok(found)
-}
-
-fn stored(treatment: String, domain: DomainId, version: KeyVersion) -> Result<Stored, String> {
-    match treatment.split(' ').next() {
-        Some("encrypt") => Ok(Stored::Sealed {
-            domain,
-            version,
-            treatment,
-        }),
-        Some("tokenise") => Ok(Stored::Tokenised {
-            domain,
-            version,
-            treatment,
-        }),
-        _ => Err("its record names a treatment this version does not know".to_owned()),
-    }
-}
-
-/// Holds the records of apply against what is there; answers notices for what is gone.
-fn compare(relations: &mut [Relation], checks: &Checks, records: Vec<Record>) -> Vec<String> {
-    let mut notices = Vec::new();
-    for record in records {
-        let by_oid = relations
-            .iter()
-            .position(|relation| relation.oid == record.relation);
-        let place = by_oid.or_else(|| {
-            relations
-                .iter()
-                .position(|relation| relation.name == record.name)
-        });
-        let Some(relation) = place.map(|place| &mut relations[place]) else {
-            notices.push(format!(
-                "{}: apply treated it, and the table is gone",
-                record.label()
-            ));
-            continue;
-        };
-        let same_table = by_oid.is_some();
-        let now = relation.name.clone();
-        let renamed = now != record.name;
-        let attribute = relation.attributes.iter_mut().find(|attribute| {
-            if same_table {
-                attribute.attnum == record.attnum
-            } else {
-                attribute.name == record.attribute
-            }
-        });
-        let Some(attribute) = attribute else {
-            notices.push(format!(
-                "{}: apply treated it, and the column is gone",
-                record.label()
-            ));
-            continue;
-        };
-        if !same_table {
-            attribute.stored = Stored::Altered {
-                how: format!(
-                    "{now} is not the table that apply recorded (created again, or restored from a dump)"
-                ),
-            };
-        } else if renamed || attribute.name != record.attribute {
-            attribute.stored = Stored::Altered {
-                how: format!("recorded as {} and renamed since", record.label()),
-            };
-        } else {
-            settle(attribute, relation.oid, &record, checks);
-        }
-        if attribute.physical.oid == BYTEA {
-            attribute.logical = record.logical;
-        }
-    }
-    notices
-}
-
-/// The attribute is the recorded one: its type must be what apply left.
-fn settle(attribute: &mut Attribute, relation: u32, record: &Record, checks: &Checks) {
-    attribute.stored = match &record.stored {
-        Err(how) => Stored::Altered { how: how.clone() },
-        Ok(Stored::Sealed { .. }) if attribute.physical.oid != BYTEA => Stored::Altered {
-            how: "recorded as sealed, and its type is no longer bytea".to_owned(),
-        },
-        Ok(Stored::Tokenised { .. }) if attribute.physical != record.logical => Stored::Altered {
-            how: "recorded as tokenised, and its type has changed since".to_owned(),
-        },
-        Ok(stored) => stored.clone(),
-    };
-    if let (Stored::Sealed { .. }, Some(domain)) = (&attribute.stored, record.domain) {
-        attribute.has_prefix_check = checks
-            .get(&(relation, attribute.attnum))
-            .is_some_and(|found| found.iter().any(|check| check.holds_prefix(domain)));
-    }
-}
-
-impl Check {
-    /// Whether it is the CHECK on a sealed value's prefix, as PostgreSQL 14 and later print it, or earlier ones.
-    fn holds_prefix(&self, domain: DomainId) -> bool {
-        let column = &self.column;
-        let prefix = hex::encode(sealed_prefix(domain));
-        let wanted = [
-            format!("CHECK ((SUBSTRING({column} FROM 1 FOR 8) = '\\x{prefix}'::bytea))"),
-            format!("CHECK ((\"substring\"({column}, 1, 8) = '\\x{prefix}'::bytea))"),
-        ];
-        wanted.contains(&self.definition)
-    }
-}
-
-/// The first 8 bytes of every value sealed in the domain: magic, format 1, domain id big-endian.
-fn sealed_prefix(domain: DomainId) -> [u8; 8] {
-    let [a, b, c, d] = domain.0.to_be_bytes();
-    [0xd5, 0x56, b'v', 1, a, b, c, d]
 }
 
 /// Functions outside `pg_catalog` that belong to no extension; an aggregate's text names its support functions.

@@ -8,4 +8,5 @@ pub mod control;
 pub mod fault;
 pub mod handshake;
 pub mod reach;
+mod records;
 pub mod stream;

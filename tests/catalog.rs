@@ -1,0 +1,257 @@
+//! The catalog loader against a real PostgreSQL: what it records, what it notices, what can be reached.
+mod support;
+
+use pgveil::catalog::{Relation, RelationKind, Snapshot, Stored, TypeRef};
+use pgveil::ident::{DomainId, KeyVersion, RelationName, UserName};
+use pgveil::lifecycle::setup::{SetupLogins, setup_sql};
+use pgveil::upstream::catalog::load;
+use tokio_postgres::Client;
+
+async fn database() -> Client {
+    let cluster = support::cluster();
+    let name = support::create_database(cluster).await;
+    support::connect(&cluster.superuser_url(&name)).await
+}
+
+async fn snapshot(client: &mut Client) -> Snapshot {
+    load(client, None).await.expect("the catalog loads")
+}
+
+fn relation<'a>(snapshot: &'a Snapshot, name: &str) -> &'a Relation {
+    snapshot
+        .relation(&RelationName::new("public", name))
+        .expect("the relation is there")
+}
+
+fn reached<'a>(snapshot: &'a Snapshot, name: &str) -> Vec<&'a str> {
+    let mut names: Vec<&str> = relation(snapshot, name)
+        .reaches
+        .iter()
+        .filter_map(|oid| snapshot.relation_by_oid(*oid))
+        .map(|relation| relation.name.name.as_str())
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+#[tokio::test]
+async fn relations_come_with_their_attributes() {
+    let mut client = database().await;
+    client
+        .batch_execute(
+            r#"CREATE TABLE contacts (id int4 PRIMARY KEY, gone text, email varchar(40) NOT NULL, "Odd name" numeric(10,2));
+               ALTER TABLE contacts DROP COLUMN gone;
+               ALTER TABLE contacts ADD up text GENERATED ALWAYS AS (upper(email)) STORED;
+               CREATE VIEW v AS SELECT id FROM contacts;
+               CREATE SCHEMA other; CREATE TABLE other.contacts (x int);
+               CREATE TEMPORARY TABLE contacts (secret text); CREATE TEMPORARY TABLE mine (x int)"#,
+        )
+        .await
+        .expect("tables");
+    let snapshot = snapshot(&mut client).await;
+    let contacts = relation(&snapshot, "contacts");
+    assert_eq!(contacts.kind, RelationKind::Table);
+    assert_eq!(contacts.primary_key, [1]);
+    let names: Vec<(&str, i16)> = contacts
+        .attributes
+        .iter()
+        .map(|attribute| (attribute.name.as_str(), attribute.attnum))
+        .collect();
+    assert_eq!(names, [("id", 1), ("email", 3), ("Odd name", 4), ("up", 5)]);
+    let email = contacts.attribute("email").expect("email");
+    assert!(email.not_null && !email.generated);
+    assert_eq!(
+        email.logical,
+        TypeRef {
+            oid: 1043,
+            typmod: 44
+        }
+    );
+    assert!(contacts.attribute("up").expect("up").generated);
+    assert_eq!(relation(&snapshot, "v").kind, RelationKind::View);
+    assert_eq!(snapshot.relations_named("contacts").count(), 2);
+    assert_eq!(snapshot.relations_named("mine").count(), 0);
+    assert!(snapshot.shadowed.contains("contacts") && !snapshot.shadowed.contains("mine"));
+    assert_eq!(snapshot.relations_named("pg_class").count(), 0);
+}
+
+#[tokio::test]
+async fn what_can_be_reached_is_recorded() {
+    let mut client = database().await;
+    client
+        .batch_execute(
+            "CREATE TABLE contacts (id int PRIMARY KEY, email text);
+             CREATE TABLE orders (id int, contact int REFERENCES contacts ON DELETE CASCADE);
+             CREATE TABLE log (line text);
+             CREATE VIEW v AS SELECT email FROM contacts;
+             CREATE VIEW over_v AS SELECT * FROM v;
+             CREATE MATERIALIZED VIEW m AS SELECT count(*) FROM contacts;
+             CREATE VIEW xml AS SELECT query_to_xml('select 1', true, true, '');
+             CREATE FUNCTION lookup(int) RETURNS text LANGUAGE sql AS 'SELECT email FROM contacts WHERE id = $1';
+             CREATE VIEW by_function AS SELECT lookup(1);
+             CREATE FUNCTION standard() RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM contacts; END;
+             CREATE FUNCTION indirect() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM standard(); RETURN NEW; END';
+             CREATE TRIGGER t BEFORE INSERT ON log FOR EACH ROW EXECUTE FUNCTION indirect();
+             CREATE TABLE parent (a int) PARTITION BY LIST (a);
+             CREATE TABLE child PARTITION OF parent FOR VALUES IN (1);
+             CREATE TABLE base (a int); CREATE TABLE heir () INHERITS (base);
+             CREATE TABLE guarded (a int); ALTER TABLE guarded ENABLE ROW LEVEL SECURITY;
+             CREATE POLICY p ON guarded USING (EXISTS (SELECT FROM contacts));
+             CREATE TABLE defaulted (a text DEFAULT lookup(1));
+             CREATE TABLE ruled (a int); CREATE RULE r AS ON INSERT TO ruled DO ALSO INSERT INTO log VALUES ('x');
+             CREATE TABLE checked (a int CHECK (lookup(a) IS NOT NULL));
+             CREATE TABLE indexed (a int);
+             CREATE FUNCTION key(int) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT email FROM contacts WHERE id = $1';
+             CREATE INDEX ON indexed (key(a));
+             CREATE AGGREGATE agg(int) (SFUNC = int4pl, STYPE = int);",
+        )
+        .await
+        .expect("tables");
+    let snapshot = snapshot(&mut client).await;
+    assert_eq!(reached(&snapshot, "v"), ["contacts"]);
+    assert_eq!(reached(&snapshot, "over_v"), ["v"]);
+    assert_eq!(reached(&snapshot, "m"), ["contacts"]);
+    assert_eq!(reached(&snapshot, "by_function"), ["contacts"]);
+    assert_eq!(reached(&snapshot, "log"), ["contacts"]);
+    assert_eq!(reached(&snapshot, "parent"), ["child"]);
+    assert_eq!(reached(&snapshot, "child"), ["parent"]);
+    assert_eq!(reached(&snapshot, "base"), ["heir"]);
+    assert_eq!(reached(&snapshot, "heir"), ["base"]);
+    assert_eq!(reached(&snapshot, "guarded"), ["contacts"]);
+    assert_eq!(reached(&snapshot, "defaulted"), ["contacts"]);
+    assert_eq!(reached(&snapshot, "ruled"), ["log"]);
+    assert_eq!(reached(&snapshot, "checked"), ["contacts"]);
+    assert_eq!(reached(&snapshot, "indexed"), ["contacts"]);
+    assert!(reached(&snapshot, "xml").contains(&"contacts"));
+    assert!(
+        reached(&snapshot, "orders").is_empty(),
+        "foreign keys do not count"
+    );
+    assert!(reached(&snapshot, "contacts").is_empty());
+    let body = |name: &str| {
+        let mut found = snapshot.functions.iter().filter(|f| f.name == name);
+        found.next().expect("the function").body.clone()
+    };
+    assert!(body("standard").expect("a body").contains("contacts"));
+    assert!(body("agg").expect("support functions").contains("int4pl"));
+}
+
+const PREFIX: &str = "\\xd556760100000007";
+
+async fn recorded(setup: &str) -> (Client, Snapshot) {
+    let mut client = database().await;
+    let sql = setup_sql(
+        &SetupLogins::control_only(UserName::new("pgveil_control")),
+        None,
+    );
+    client.batch_execute(&sql).await.expect("setup");
+    client
+        .batch_execute(&format!(
+            "CREATE TABLE contacts (id int, email bytea, phone text, \"Lo ud\" bytea);
+             INSERT INTO pgveil.attribute SELECT a.attrelid, 'public', 'contacts', a.attname, a.attnum,
+                    CASE a.attname WHEN 'phone' THEN 'tokenise digits 3 0' ELSE 'encrypt equal' END, 25, -1, 'd', 7, 1
+             FROM pg_attribute a WHERE a.attrelid = 'contacts'::regclass AND a.attname IN ('email', 'phone', 'Lo ud');
+             ALTER TABLE contacts ADD CHECK (substring(email for 8) = '{PREFIX}');
+             ALTER TABLE contacts ADD CHECK (substring(\"Lo ud\" for 8) = '{PREFIX}');
+             {setup}"
+        ))
+        .await
+        .expect("a recorded table");
+    let snapshot = snapshot(&mut client).await;
+    (client, snapshot)
+}
+
+fn email(snapshot: &Snapshot) -> &pgveil::catalog::Attribute {
+    relation(snapshot, "contacts")
+        .attribute("email")
+        .expect("email")
+}
+
+#[tokio::test]
+async fn what_apply_recorded_is_known() {
+    let (mut client, first) = recorded("").await;
+    assert_eq!(
+        email(&first).stored,
+        Stored::Sealed {
+            domain: DomainId(7),
+            version: KeyVersion(1),
+            treatment: "encrypt equal".to_owned()
+        }
+    );
+    assert_eq!(
+        (email(&first).logical.oid, email(&first).physical.oid),
+        (25, 17)
+    );
+    assert!(email(&first).has_prefix_check);
+    let contacts = relation(&first, "contacts");
+    assert!(contacts.attribute("Lo ud").expect("it").has_prefix_check);
+    let phone = contacts.attribute("phone").expect("phone");
+    assert!(
+        matches!(&phone.stored, Stored::Tokenised { treatment, .. } if treatment == "tokenise digits 3 0")
+    );
+    assert!(first.notices.is_empty());
+
+    let same = load(&mut client, Some(&first)).await.expect("it loads");
+    assert_eq!(same.version, first.version);
+    client
+        .batch_execute("ALTER TABLE contacts ADD x int")
+        .await
+        .expect("DDL");
+    let next = load(&mut client, Some(&same)).await.expect("it loads");
+    assert_eq!(next.version, first.version + 1);
+}
+
+#[tokio::test]
+async fn d05_what_changed_since_is_never_trusted() {
+    let altered = |snapshot: &Snapshot| match &email(snapshot).stored {
+        Stored::Altered { how } => how.clone(),
+        other => panic!("{other:?}"),
+    };
+    let (_c, retyped) = recorded(
+        "ALTER TABLE contacts DROP CONSTRAINT contacts_email_check; ALTER TABLE contacts ALTER email TYPE text USING ''",
+    )
+    .await;
+    assert!(altered(&retyped).contains("no longer bytea"));
+    let (_c, again) =
+        recorded("DROP TABLE contacts; CREATE TABLE contacts (id int, email text)").await;
+    assert!(altered(&again).contains("created again"));
+    let (_c, renamed) = recorded(
+        "ALTER TABLE contacts RENAME email TO mail; ALTER TABLE contacts RENAME phone TO email",
+    )
+    .await;
+    assert!(altered(&renamed).contains("renamed"));
+    let (_c, unchecked) =
+        recorded("ALTER TABLE contacts DROP CONSTRAINT contacts_email_check").await;
+    assert!(!email(&unchecked).has_prefix_check);
+    let (_c, weaker) = recorded(&format!(
+        "ALTER TABLE contacts DROP CONSTRAINT contacts_email_check;
+         ALTER TABLE contacts ADD CHECK (substring(email for 8) = '{PREFIX}' OR id > 0);
+         ALTER TABLE contacts ADD CHECK (substring(email for 8) = '{PREFIX}' OR email IS NOT NULL);
+         ALTER TABLE contacts ADD CHECK (substring(email for 8) = '\\xd556760100000008');
+         ALTER TABLE contacts ADD CHECK (substring(email for 8) = '{PREFIX}') NOT VALID"
+    ))
+    .await;
+    assert!(!email(&weaker).has_prefix_check);
+    let (_c, gone) = recorded("ALTER TABLE contacts DROP COLUMN email").await;
+    assert_eq!(gone.notices.len(), 1);
+    assert!(gone.notices[0].contains("column is gone"));
+    let (_c, table_gone) = recorded("DROP TABLE contacts").await;
+    assert_eq!(table_gone.notices.len(), 3);
+}
+
+#[tokio::test]
+async fn a_hostile_search_path_changes_nothing() {
+    let mut client = database().await;
+    client
+        .batch_execute(
+            "CREATE TABLE public.contacts (a int); CREATE SCHEMA evil; CREATE TABLE evil.pg_class (oid oid);
+             SET search_path = evil, public, pg_catalog; SET bytea_output = escape; SET quote_all_identifiers = on",
+        )
+        .await
+        .expect("traps");
+    assert!(
+        !relation(&snapshot(&mut client).await, "contacts")
+            .attributes
+            .is_empty()
+    );
+}
