@@ -173,8 +173,6 @@ impl SqlState {
     pub const STATEMENT_TOO_COMPLEX: Self = Self("54001");
     /// 55000 `object_not_in_prerequisite_state`: the database is not as its policy wants it.
     pub const NOT_IN_PREREQUISITE_STATE: Self = Self("55000");
-    /// 58030 `io_error`: the audit cannot be written.
-    pub const IO_ERROR: Self = Self("58030");
     /// 57P01 `admin_shutdown`.
     pub const ADMIN_SHUTDOWN: Self = Self("57P01");
     /// XX000 `internal_error`: our bug.
@@ -208,6 +206,19 @@ pub fn quote_ident(name: &str) -> String {
         name.to_owned()
     } else {
         format!("\"{}\"", name.replace('"', "\"\""))
+    }
+}
+
+/// Quotes a text as an SQL literal that reads alike whatever `standard_conforming_strings` is, as PostgreSQL's
+/// `quote_literal` does: with a backslash in it, it becomes ` E'…'` (the space keeps it off a word before it).
+///
+/// The text must hold no NUL; PostgreSQL's text cannot.
+pub fn quote_literal(text: &str) -> String {
+    let quoted = text.replace('\'', "''");
+    if quoted.contains('\\') {
+        format!(" E'{}'", quoted.replace('\\', "\\\\"))
+    } else {
+        format!("'{quoted}'")
     }
 }
 
@@ -360,6 +371,12 @@ const RESERVED: &[&str] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn literals_read_alike_under_either_string_setting() {
+        assert_eq!(quote_literal("a'b"), "'a''b'");
+        assert_eq!(quote_literal("a\\'b"), " E'a\\\\''b'");
+    }
 
     #[test]
     fn identifiers_are_quoted_where_postgresql_would() {

@@ -1,7 +1,27 @@
 //! Masks: one way from a value to what a role may see of it. One mask a file.
 //!
-//! Each has a Rust form and, where it needs no key, an SQL form that gives the same text; a property test
-//! holds the two equal. Knows nothing of roles or columns.
+//! Each has a Rust form ([`Mask::apply`], over the canonical form) and an SQL form ([`Mask::sql`]) that gives the
+//! same value; a property test against PostgreSQL holds the two equal (`tests/masks_against_postgresql.rs`). Masks
+//! count characters as PostgreSQL's `char_length` does: Unicode code points, in a database whose encoding is UTF8.
+//! NULL stays NULL; a mask that gives NULL is not a mask but [`Show::Null`](crate::policy::decide::Show::Null).
+//!
+//! The SQL form names every function, operator and type with `pg_catalog`, so that no `search_path` changes it,
+//! needs nothing newer than PostgreSQL 13, takes no key, raises no error for any stored value (an error would be
+//! an oracle), and has the type, modifier and collation of what it masks.
+//!
+//! Knows nothing of roles or columns.
+
+mod bucket;
+mod constant;
+mod email;
+mod generalise;
+mod name;
+mod partial;
+mod phone;
+mod redact;
+mod sql;
+
+use crate::types::LogicalType;
 
 /// How a value is masked.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -40,4 +60,148 @@ pub enum Generalise {
     Decade,
     /// the bucket's lower bound; the bucket's width as decimal text
     Bucket(String),
+}
+
+/// Why a value was not masked. Never carries the value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum MaskFault {
+    /// The mask does not fit the type; [`Mask::fits`] says why, and a bound policy has none such.
+    #[error("the mask does not fit the type")]
+    Misfit,
+    /// The value is not in the canonical form of the type.
+    #[error("the value to mask is not in the canonical form of its type")]
+    Malformed,
+}
+
+impl Mask {
+    /// Masks a value: the canonical form of `ty` in, the canonical form of `ty` out.
+    ///
+    /// # Errors
+    /// [`MaskFault`] when the mask does not fit the type or the bytes are no value of it.
+    pub fn apply(&self, ty: LogicalType, canonical: &[u8]) -> Result<Vec<u8>, MaskFault> {
+        match self {
+            Self::Redact => on_text(ty, canonical, |_| redact::apply()),
+            Self::Partial { first, last, with } => on_text(ty, canonical, |text| {
+                partial::apply(*first, *last, *with, text)
+            }),
+            Self::Email => on_text(ty, canonical, email::apply),
+            Self::Phone => on_text(ty, canonical, phone::apply),
+            Self::Name => on_text(ty, canonical, name::apply),
+            Self::Constant(constant) => constant::apply(constant, ty),
+            Self::Generalise(Generalise::Bucket(width)) => bucket::apply(width, ty, canonical),
+            Self::Generalise(unit) => generalise::apply(unit, ty, canonical),
+        }
+    }
+
+    /// The SQL expression that masks `column_sql`, itself an expression of type `ty`; None where the mask does not
+    /// fit the type.
+    ///
+    /// `column_sql` stands in it more than once: it is to be a column reference, not an expression with effects.
+    pub fn sql(&self, ty: LogicalType, column_sql: &str) -> Option<String> {
+        self.fits(ty).ok()?;
+        Some(match self {
+            Self::Redact => sql::cast(&redact::sql(column_sql), ty),
+            Self::Partial { first, last, with } => {
+                sql::cast(&partial::sql(*first, *last, *with, column_sql), ty)
+            }
+            Self::Email => sql::cast(&email::sql(column_sql), ty),
+            Self::Phone => sql::cast(&phone::sql(column_sql), ty),
+            Self::Name => sql::cast(&name::sql(column_sql), ty),
+            Self::Constant(constant) => sql::cast(&constant::sql(constant, ty, column_sql)?, ty),
+            Self::Generalise(Generalise::Bucket(width)) => {
+                sql::cast(&bucket::sql(width, ty, column_sql)?, ty)
+            }
+            Self::Generalise(unit) => sql::cast(&generalise::sql(unit, ty, column_sql)?, ty),
+        })
+    }
+
+    /// Whether the mask fits the type.
+    ///
+    /// # Errors
+    /// Why it does not, as a fault of the policy.
+    pub fn fits(&self, ty: LogicalType) -> Result<(), String> {
+        match self {
+            Self::Redact => text_of_at_least(redact::MASKED_CHARACTERS, "redact", ty),
+            Self::Partial { first, last, with } => {
+                text_of_at_least(0, "partial", ty)?;
+                partial::fits(*first, *last, *with)
+            }
+            Self::Email => text_of_at_least(redact::MASKED_CHARACTERS, "email", ty),
+            Self::Phone => text_of_at_least(0, "phone", ty),
+            Self::Name => text_of_at_least(0, "name", ty),
+            Self::Constant(constant) => constant::fits(constant, ty),
+            Self::Generalise(Generalise::Bucket(width)) => bucket::fits(width, ty),
+            Self::Generalise(unit) => generalise::fits(unit, ty),
+        }
+    }
+}
+
+/// Runs a mask over text, and cuts what it gives to the type's length as an explicit cast to it would.
+fn on_text(
+    ty: LogicalType,
+    canonical: &[u8],
+    mask: impl FnOnce(&str) -> String,
+) -> Result<Vec<u8>, MaskFault> {
+    let characters_max = match ty {
+        LogicalType::Text | LogicalType::Varchar(None) => None,
+        LogicalType::Varchar(Some(n)) => Some(n),
+        _ => return Err(MaskFault::Misfit),
+    };
+    let text = std::str::from_utf8(canonical).map_err(|_| MaskFault::Malformed)?;
+    let mut masked = mask(text);
+    if let Some(n) = characters_max
+        && let Some((end, _)) = masked.char_indices().nth(n as usize)
+    {
+        masked.truncate(end);
+    }
+    Ok(masked.into_bytes())
+}
+
+/// Refuses types that are not text, and a `varchar(n)` too short for what the mask gives.
+fn text_of_at_least(characters: u32, mask: &str, ty: LogicalType) -> Result<(), String> {
+    match ty {
+        LogicalType::Text | LogicalType::Varchar(None) => Ok(()),
+        LogicalType::Varchar(Some(n)) if n >= characters => Ok(()),
+        LogicalType::Varchar(Some(n)) => Err(format!(
+            "the mask `{mask}` gives {characters} characters, which varchar({n}) cannot hold"
+        )),
+        _ => Err(format!(
+            "the mask `{mask}` is for text and varchar; this attribute is {}",
+            sql::type_name(ty)
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mask_does_not_outgrow_its_type() {
+        let ty = LogicalType::Varchar(Some(4));
+        assert_eq!(
+            Mask::Email.apply(ty, b"a@bc").expect("fits").as_slice(),
+            b"a***"
+        );
+    }
+
+    #[test]
+    fn a_misfit_is_said_and_has_no_form() {
+        for ty in [
+            LogicalType::Int4,
+            LogicalType::Jsonb,
+            LogicalType::Varchar(Some(2)),
+        ] {
+            assert!(Mask::Redact.fits(ty).is_err());
+            assert_eq!(Mask::Redact.sql(ty, "c"), None);
+        }
+        assert_eq!(
+            Mask::Redact.apply(LogicalType::Int4, &[0; 8]),
+            Err(MaskFault::Misfit)
+        );
+        assert_eq!(
+            Mask::Phone.apply(LogicalType::Text, &[0xff]),
+            Err(MaskFault::Malformed)
+        );
+    }
 }
