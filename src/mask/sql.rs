@@ -67,7 +67,7 @@ pub(super) fn char_length(text: &str) -> String {
     format!("pg_catalog.char_length({text})")
 }
 
-/// A character as PostgreSQL's regular expressions escape it (`\uXXXX`, `\UXXXXXXXX`), so that the SQL is ASCII.
+/// A character as PostgreSQL's regular expressions escape it (`\U` and eight hexadecimal digits): ASCII.
 pub(super) fn regex_escape(character: char) -> String {
     format!("\\U{:08x}", u32::from(character))
 }
