@@ -57,7 +57,7 @@ enum Stage {
     Opening,
     AwaitingVerifier(Startup),
     AwaitingInitial(Startup, Verifier),
-    AwaitingFinal(Startup, ServerExchange),
+    AwaitingFinal(Startup, Box<ServerExchange>),
     Over,
 }
 
@@ -244,7 +244,7 @@ fn initial(
     let data = data.ok_or(LoginFault::SaslMessage)?;
     let (exchange, server_first) = ServerExchange::begin(data, verifier).map_err(scram_fault)?;
     authentication::put_sasl_continue(out, server_first.as_bytes())?;
-    Ok(Stage::AwaitingFinal(startup, exchange))
+    Ok(Stage::AwaitingFinal(startup, Box::new(exchange)))
 }
 
 fn scram_fault(fault: ScramFault) -> LoginFault {
@@ -254,5 +254,144 @@ fn scram_fault(fault: ScramFault) -> LoginFault {
         | ScramFault::ClientMessage
         | ScramFault::ServerMessage
         | ScramFault::ServerSignature => LoginFault::Scram,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::secret::Secret;
+    use crate::wire::scram::ClientExchange;
+    use crate::wire::startup::SSL_REQUEST_PACKET;
+
+    fn hello(user: &str) -> Vec<u8> {
+        let mut packet = vec![0, 0, 0, 0, 0, 3, 0, 0];
+        packet.extend_from_slice(format!("user\0{user}\0\0").as_bytes());
+        packet[3] = packet.len() as u8;
+        packet
+    }
+
+    fn password() -> Secret<String> {
+        Secret::new("pencil".to_owned())
+    }
+
+    /// A login and the bytes between it and a client that knows the password.
+    struct Pair {
+        login: Login,
+        input: BytesMut,
+        out: BytesMut,
+    }
+
+    impl Pair {
+        fn new(offer: TlsOffer) -> Self {
+            Self {
+                login: Login::new(offer),
+                input: BytesMut::new(),
+                out: BytesMut::new(),
+            }
+        }
+
+        /// Sends bytes in chunks; answers the last step.
+        fn send(&mut self, bytes: &[u8], chunk: usize) -> Result<Step, LoginFault> {
+            let mut step = Step::Read;
+            for part in bytes.chunks(chunk.max(1)) {
+                self.input.extend_from_slice(part);
+                step = self.login.advance(&mut self.input, &mut self.out)?;
+            }
+            Ok(step)
+        }
+    }
+
+    fn whole_login(chunk: usize) -> Result<Step, LoginFault> {
+        let mut pair = Pair::new(TlsOffer::Offered);
+        let step = pair.send(&hello("anna"), chunk)?;
+        assert!(matches!(step, Step::LookUp(user) if user.as_str() == "anna"));
+        let verifier = Verifier::of_password(&password(), b"salt", 1);
+        pair.login.verifier(verifier, &mut pair.out)?;
+        pair.out.clear();
+        let keys = ClientKeys::of_password(&password(), b"salt", 1);
+        let (exchange, first) = ClientExchange::begin(keys);
+        let mut message = BytesMut::new();
+        authentication::put_sasl_initial_response(
+            &mut message,
+            scram::MECHANISM,
+            first.as_bytes(),
+        )?;
+        pair.send(&message, chunk)?;
+        let server_first = pair.out.split().split_off(9);
+        let (_, last) = exchange.respond(&server_first).expect("an honest server");
+        let mut message = BytesMut::new();
+        authentication::put_sasl_response(&mut message, last.expose().as_bytes())?;
+        let step = pair.send(&message, chunk)?;
+        let after = pair.send(b"Q\0\0\0\x05\0", chunk);
+        assert!(after.is_err(), "a login is over once");
+        Ok(step)
+    }
+
+    #[test]
+    fn n03_after_a_fault_nothing_is_answered() {
+        let mut pair = Pair::new(TlsOffer::None);
+        pair.send(&hello("anna"), 100).unwrap();
+        let decoy = Verifier::decoy(&Secret::new([1; 32]), &UserName::new("anna"));
+        pair.login.verifier(decoy, &mut pair.out).unwrap();
+        let fault = pair.send(b"Q\0\0\0\x05\0", 100).unwrap_err();
+        assert_eq!(fault, LoginFault::SaslMessage);
+        pair.out.clear();
+        for bytes in [&hello("anna")[..], b"p\0\0\0\x04", &SSL_REQUEST_PACKET] {
+            assert!(pair.send(bytes, 100).is_err());
+            assert!(pair.out.is_empty());
+        }
+    }
+
+    #[test]
+    fn n02_tls_required_stops_a_plain_client_and_no_encrypted_one() {
+        let mut pair = Pair::new(TlsOffer::Required);
+        let fault = pair.send(&hello("anna"), 100).unwrap_err();
+        assert_eq!(fault, LoginFault::TlsRequired);
+        let mut pair = Pair::new(TlsOffer::Required);
+        let step = pair.send(&SSL_REQUEST_PACKET, 100).unwrap();
+        assert!(matches!(step, Step::StartTls));
+        pair.login.encrypted();
+        let step = pair.send(&hello("anna"), 100).unwrap();
+        assert!(matches!(step, Step::LookUp(_)));
+        // Inside TLS there is nothing more to ask for.
+        let mut pair = Pair::new(TlsOffer::Required);
+        pair.send(&SSL_REQUEST_PACKET, 100).unwrap();
+        pair.login.encrypted();
+        let fault = pair.send(&SSL_REQUEST_PACKET, 100).unwrap_err();
+        assert_eq!(fault, LoginFault::RepeatedRequest);
+    }
+
+    #[test]
+    fn n05_the_farewell_does_not_say_whether_a_user_exists() {
+        let named = (UserName::new("anna"), DatabaseName::new("crm"));
+        let told = LoginFault::Password.farewell(Some(&named));
+        let text = "password authentication failed for user \"anna\"".to_owned();
+        assert_eq!(
+            told,
+            Farewell::Error(crate::ident::SqlState::INVALID_PASSWORD, text, "")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn a_login_is_the_same_however_its_bytes_arrive(chunk in 1usize..200) {
+            let proven = matches!(whole_login(chunk), Ok(Step::Proven(_)));
+            prop_assert!(proven);
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..80), chunk in 1usize..80) {
+            let _ = Pair::new(TlsOffer::Offered).send(&bytes, chunk);
+            let mut pair = Pair::new(TlsOffer::None);
+            let _ = pair.send(&hello("anna"), 100);
+            let decoy = Verifier::decoy(&Secret::new([1; 32]), &UserName::new("anna"));
+            let _ = pair.login.verifier(decoy, &mut pair.out);
+            let mut framed = vec![b'p', 0, 0, 0, bytes.len() as u8 + 4];
+            framed.extend_from_slice(&bytes);
+            let _ = pair.send(&framed, chunk);
+        }
     }
 }

@@ -201,36 +201,73 @@ impl Control {
     /// [`ServerFault`] when the server does not answer, or `pgveil setup` has not been run.
     pub async fn stored_login(&self, user: &UserName) -> Result<StoredLogin, ServerFault> {
         let client = self.client().await?;
-        match self.ask(&client, user).await {
-            Err(_) if client.is_closed() => {
+        match ask(&client, user).await {
+            Err(Unanswered::Lost(_)) => {
+                self.forget(&client).await;
                 let client = self.client().await?;
-                self.ask(&client, user).await
+                ask(&client, user).await.map_err(Unanswered::into_fault)
             }
-            answer => answer,
+            Err(Unanswered::TooLate(fault)) => {
+                self.forget(&client).await; // a connection that hangs is not asked again
+                Err(fault)
+            }
+            answer => answer.map_err(Unanswered::into_fault),
         }
     }
 
-    async fn ask(&self, client: &Client, user: &UserName) -> Result<StoredLogin, ServerFault> {
-        let doing = "reading a login's verifier (pgveil.verifier; has `pgveil setup` been run?)";
-        let name = user.as_str();
-        let parameters: [(&(dyn ToSql + Sync), Type); 1] = [(&name, Type::TEXT)];
-        let asked = client.query_typed_one("SELECT pgveil.verifier($1)", &parameters);
-        let row = timeout(Duration::from_millis(CONTROL_QUERY_TIMEOUT_MS), asked).await;
-        if row.is_err() {
-            self.0.state.lock().await.client = None; // a connection that hangs is not asked again
+    async fn forget(&self, lost: &Arc<Client>) {
+        let mut state = self.0.state.lock().await;
+        if state
+            .client
+            .as_ref()
+            .is_some_and(|held| Arc::ptr_eq(held, lost))
+        {
+            state.client = None;
         }
-        let row = row
-            .map_err(|_| out_of_time(doing))?
-            .map_err(|error| ServerFault::new(doing, &error))?;
-        let stored: Option<String> = row
-            .try_get(0)
-            .map_err(|error| ServerFault::new(doing, &error))?;
-        Ok(match stored.map(Secret::new) {
-            None => StoredLogin::Unknown,
-            Some(stored) => match Verifier::parse(stored.expose()) {
-                Ok(verifier) => StoredLogin::Scram(verifier),
-                Err(_) => StoredLogin::Unusable,
-            },
-        })
     }
+}
+
+/// Why a question over the control connection has no answer.
+enum Unanswered {
+    /// the connection is gone, or the server is ending it
+    Lost(ServerFault),
+    /// no answer in time
+    TooLate(ServerFault),
+    /// the server answered with an error
+    Refused(ServerFault),
+}
+
+impl Unanswered {
+    fn new(doing: &str, error: &tokio_postgres::Error) -> Self {
+        let fault = ServerFault::new(doing, error);
+        match &fault.sqlstate {
+            Some(state) if !state.starts_with("57P") => Self::Refused(fault),
+            Some(_) | None => Self::Lost(fault), // class 57P: the session or the server is shut down
+        }
+    }
+
+    fn into_fault(self) -> ServerFault {
+        match self {
+            Self::Lost(fault) | Self::TooLate(fault) | Self::Refused(fault) => fault,
+        }
+    }
+}
+
+async fn ask(client: &Client, user: &UserName) -> Result<StoredLogin, Unanswered> {
+    let doing = "reading a login's verifier (pgveil.verifier; has `pgveil setup` been run?)";
+    let name = user.as_str();
+    let parameters: [(&(dyn ToSql + Sync), Type); 1] = [(&name, Type::TEXT)];
+    let asked = client.query_typed_one("SELECT pgveil.verifier($1)", &parameters);
+    let stored: Option<String> = timeout(Duration::from_millis(CONTROL_QUERY_TIMEOUT_MS), asked)
+        .await
+        .map_err(|_| Unanswered::TooLate(out_of_time(doing)))?
+        .and_then(|row| row.try_get(0))
+        .map_err(|error| Unanswered::new(doing, &error))?;
+    Ok(match stored.map(Secret::new) {
+        None => StoredLogin::Unknown,
+        Some(stored) => match Verifier::parse(stored.expose()) {
+            Ok(verifier) => StoredLogin::Scram(verifier),
+            Err(_) => StoredLogin::Unusable,
+        },
+    })
 }

@@ -300,8 +300,11 @@ impl Startup {
     }
 }
 
+/// A parameter's name and value.
+type Pair<'a> = (&'a [u8], &'a [u8]);
+
 /// The name-value pairs up to the terminator, which must be the last byte.
-fn pairs(body: &[u8]) -> Result<Vec<(&[u8], &[u8])>, StartupFault> {
+fn pairs(body: &[u8]) -> Result<Vec<Pair<'_>>, StartupFault> {
     let mut reader = Reader::new(body);
     let mut found = Vec::new();
     loop {
