@@ -16,6 +16,7 @@
 
 pub mod catalog;
 pub mod cli;
+pub mod config;
 pub mod document;
 pub mod ident;
 pub mod keyring;

@@ -133,3 +133,6 @@ pub const LOGIN_INPUT_BYTES_MAX: usize = STARTUP_BYTES_MAX + 4 + 1024;
 
 /// Milliseconds a client refused at login has to take its error before it is closed.
 pub const FAREWELL_TIMEOUT_MS: u64 = 1_000;
+
+/// Bytes of a password or passphrase file (no password of PostgreSQL's is longer than a thousand).
+pub const SECRET_BYTES_MAX: usize = 4096;

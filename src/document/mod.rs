@@ -6,7 +6,9 @@
 
 pub mod read;
 pub mod shapes;
+mod toml;
 pub mod tree;
+mod yaml;
 
 use std::fmt;
 use std::sync::Arc;
@@ -73,9 +75,10 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
-/// The valid word that was probably meant, if one is near enough: a third of its characters may differ.
+/// The valid word that was probably meant, if one is near enough: a third of its characters may differ, never all.
 pub fn nearest<'a>(word: &str, valid: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let allowed = (word.chars().count() / 3).max(1);
+    let length = word.chars().count();
+    let allowed = length.div_ceil(3).min(length.saturating_sub(1));
     valid
         .into_iter()
         .map(|v| {

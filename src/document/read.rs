@@ -4,19 +4,19 @@
 //! read again, until what is left fits or nothing is left; unknown keys are noted on the way. What only lacks
 //! because something in it was taken out is not a fault of its own.
 
+mod access;
+mod error;
+
 use std::cell::RefCell;
 use std::collections::HashSet;
-use std::fmt;
 
-use serde::de::value::{StrDeserializer, U32Deserializer};
-use serde::de::{
-    self, DeserializeOwned, DeserializeSeed, EnumAccess, IntoDeserializer, MapAccess, SeqAccess,
-    VariantAccess, Visitor,
-};
+use serde::de::{self, DeserializeOwned, Visitor};
 
+use self::access::{AtReader, EnumReader, MapReader, SeqReader};
+pub use self::error::ReadError;
 use super::shapes::{AT, ONE_OR_MANY, SHORT};
 use super::tree::{Document, Entry, Kind, Node};
-use super::{Fault, Position, advice};
+use super::{Fault, advice, nearest};
 use crate::limits::FAULTS_MAX;
 
 /// Reads a struct from a document.
@@ -79,81 +79,17 @@ impl Pass<'_> {
         self.out.borrow().contains(&address(node))
     }
 
-    fn unknown_key(&self, entry: &Entry, fields: &'static [&'static str]) {
+    /// A key that is nearly one of the keys is taken for it: that key is then not said to be missing too.
+    fn unknown_key(&self, parent: &Node, entry: &Entry, fields: &'static [&'static str]) {
+        if nearest(&entry.key, fields.iter().copied()).is_some() {
+            self.bereft.borrow_mut().insert(address(parent));
+        }
         let mut fault = self
             .document
             .fault(entry.key_at, format!("unknown key `{}`", entry.key));
         fault.help = advice(&entry.key, fields.iter().copied());
         self.faults.borrow_mut().push(fault);
         self.out.borrow_mut().insert(address(&entry.value));
-    }
-}
-
-/// What serde was told, with the place it concerns once that is known.
-#[derive(Debug)]
-pub struct ReadError {
-    message: String,
-    help: Option<String>,
-    at: Option<Position>,
-    /// the node to take out before the next pass
-    out: Option<usize>,
-    /// the map it is taken out of
-    bereft: Option<usize>,
-    /// a struct that lacks a key
-    lacks: bool,
-    /// follows from a fault already noted
-    silent: bool,
-}
-
-impl ReadError {
-    fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            help: None,
-            at: None,
-            out: None,
-            bereft: None,
-            lacks: false,
-            silent: false,
-        }
-    }
-
-    fn expected(what: &str, node: &Node) -> Self {
-        let found = match &node.kind {
-            Kind::Null { written: false } => "nothing",
-            Kind::Null { written: true } => "`null`",
-            Kind::Scalar { quoted: true, .. } => "quoted text",
-            Kind::Scalar { quoted: false, .. } => "a word",
-            Kind::List(_) => "a list",
-            Kind::Map(_) => "a mapping",
-        };
-        Self::new(format!("expected {what}, found {found}")).at(node.at)
-    }
-
-    fn at(mut self, at: Position) -> Self {
-        self.at.get_or_insert(at);
-        self
-    }
-}
-
-impl fmt::Display for ReadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for ReadError {}
-
-impl de::Error for ReadError {
-    fn custom<T: fmt::Display>(message: T) -> Self {
-        Self::new(message.to_string())
-    }
-
-    fn missing_field(field: &'static str) -> Self {
-        Self {
-            lacks: true,
-            ..Self::new(format!("`{field}` is missing"))
-        }
     }
 }
 
@@ -203,7 +139,7 @@ impl<'a> Reader<'a> {
         for entry in entries.iter().filter(|e| !self.pass.is_out(&e.value)) {
             match fields {
                 Some(fields) if !fields.contains(&entry.key.as_str()) => {
-                    self.pass.unknown_key(entry, fields);
+                    self.pass.unknown_key(self.node, entry, fields);
                 }
                 _ => kept.push(entry),
             }
@@ -268,9 +204,6 @@ impl<'de> de::Deserializer<'de> for Reader<'_> {
             Kind::Scalar { text, .. } if !text.is_empty() => {
                 let told = visitor.visit_str::<ReadError>(text);
                 told.map_err(|error| error.at(self.node.at))
-            }
-            Kind::Scalar { .. } => {
-                Err(ReadError::new("expected text, found empty text").at(self.node.at))
             }
             _ => Err(ReadError::expected("text", self.node)),
         }
@@ -366,7 +299,7 @@ impl<'de> de::Deserializer<'de> for Reader<'_> {
     ) -> Result<V::Value, ReadError> {
         let (word, word_at, content) = match &self.node.kind {
             Kind::Null { written: true } => ("null", self.node.at, None),
-            Kind::Scalar { text, .. } => (text.as_str(), self.node.at, None),
+            Kind::Scalar { text, .. } if !text.is_empty() => (text.as_str(), self.node.at, None),
             Kind::Map(entries) => match entries.as_slice() {
                 [entry] => (entry.key.as_str(), entry.key_at, Some(&entry.value)),
                 [_, second, ..] => {
@@ -375,7 +308,7 @@ impl<'de> de::Deserializer<'de> for Reader<'_> {
                 }
                 [] => return Err(ReadError::expected(&words(variants), self.node)),
             },
-            Kind::Null { written: false } | Kind::List(_) => {
+            Kind::Null { written: false } | Kind::Scalar { .. } | Kind::List(_) => {
                 return Err(ReadError::expected(&words(variants), self.node));
             }
         };
@@ -402,203 +335,4 @@ impl<'de> de::Deserializer<'de> for Reader<'_> {
 fn words(variants: &[&str]) -> String {
     let all: Vec<String> = variants.iter().map(|v| format!("`{v}`")).collect();
     format!("one of {}", all.join(", "))
-}
-
-/// The entries of a map that are left.
-struct MapReader<'a> {
-    pass: &'a Pass<'a>,
-    parent: usize,
-    entries: std::vec::IntoIter<&'a Entry>,
-    value: Option<&'a Entry>,
-}
-
-impl<'de> MapAccess<'de> for MapReader<'_> {
-    type Error = ReadError;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(
-        &mut self,
-        seed: K,
-    ) -> Result<Option<K::Value>, ReadError> {
-        let Some(entry) = self.entries.next() else {
-            return Ok(None);
-        };
-        self.value = Some(entry);
-        let key = Node {
-            at: entry.key_at,
-            kind: Kind::Scalar {
-                text: entry.key.clone(),
-                quoted: true,
-            },
-        };
-        let read = seed.deserialize(Reader::new(self.pass, &key));
-        read.map(Some).map_err(|error| self.took(error, entry))
-    }
-
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, ReadError> {
-        let Some(entry) = self.value.take() else {
-            return Err(ReadError::new("a value without a key"));
-        };
-        let read = match &entry.value.kind {
-            Kind::Null { written: false } => {
-                let error = ReadError::new(format!("`{}` has no value", entry.key));
-                Err(error.at(entry.key_at))
-            }
-            _ => seed.deserialize(Reader::new(self.pass, &entry.value)),
-        };
-        read.map_err(|error| self.took(error, entry))
-    }
-}
-
-impl MapReader<'_> {
-    /// The innermost entry that does not fit is the one taken out.
-    fn took(&self, mut error: ReadError, entry: &Entry) -> ReadError {
-        if error.out.is_none() {
-            error.out = Some(address(&entry.value));
-            error.bereft = Some(self.parent);
-        }
-        error
-    }
-}
-
-/// The elements of a list that are left.
-struct SeqReader<'a> {
-    pass: &'a Pass<'a>,
-    nodes: std::vec::IntoIter<&'a Node>,
-}
-
-impl<'a> SeqReader<'a> {
-    fn new(pass: &'a Pass<'a>, mut nodes: Vec<&'a Node>) -> Self {
-        nodes.retain(|node| !pass.is_out(node));
-        Self {
-            pass,
-            nodes: nodes.into_iter(),
-        }
-    }
-}
-
-impl<'de> SeqAccess<'de> for SeqReader<'_> {
-    type Error = ReadError;
-
-    fn next_element_seed<T: DeserializeSeed<'de>>(
-        &mut self,
-        seed: T,
-    ) -> Result<Option<T::Value>, ReadError> {
-        let Some(node) = self.nodes.next() else {
-            return Ok(None);
-        };
-        let read = seed.deserialize(Reader::new(self.pass, node));
-        read.map(Some).map_err(|mut error| {
-            error.out.get_or_insert(address(node));
-            error
-        })
-    }
-}
-
-/// A position and the value there.
-struct AtReader<'a> {
-    numbers: std::array::IntoIter<u32, 3>,
-    value: Option<Reader<'a>>,
-}
-
-impl<'de> SeqAccess<'de> for AtReader<'_> {
-    type Error = ReadError;
-
-    fn next_element_seed<T: DeserializeSeed<'de>>(
-        &mut self,
-        seed: T,
-    ) -> Result<Option<T::Value>, ReadError> {
-        if let Some(number) = self.numbers.next() {
-            let number: U32Deserializer<ReadError> = number.into_deserializer();
-            return seed.deserialize(number).map(Some);
-        }
-        self.value
-            .take()
-            .map(|reader| seed.deserialize(reader))
-            .transpose()
-    }
-}
-
-/// A word, or a word and what stands under it.
-struct EnumReader<'a> {
-    pass: &'a Pass<'a>,
-    variant: &'static str,
-    at: Position,
-    content: Option<&'a Node>,
-}
-
-impl<'de> EnumAccess<'de> for EnumReader<'_> {
-    type Error = ReadError;
-    type Variant = Self;
-
-    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), ReadError> {
-        let word: StrDeserializer<'_, ReadError> = self.variant.into_deserializer();
-        Ok((seed.deserialize(word)?, self))
-    }
-}
-
-impl<'de> VariantAccess<'de> for EnumReader<'_> {
-    type Error = ReadError;
-
-    fn unit_variant(self) -> Result<(), ReadError> {
-        match self.content {
-            None => Ok(()),
-            Some(node) => {
-                let message = format!("`{}` stands alone, nothing belongs under it", self.variant);
-                Err(ReadError::new(message).at(node.at))
-            }
-        }
-    }
-
-    /// A word alone stands for itself with nothing said: an empty mapping.
-    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, ReadError> {
-        let nothing = Node {
-            at: self.at,
-            kind: Kind::Map(Vec::new()),
-        };
-        let node = match self.content {
-            Some(Node {
-                kind: Kind::Null { written: false },
-                at,
-            }) => {
-                let message = format!("`{}` has no value", self.variant);
-                return Err(ReadError::new(message).at(*at));
-            }
-            Some(node) => node,
-            None => &nothing,
-        };
-        let read = seed.deserialize(Reader::new(self.pass, node));
-        read.map_err(|error| match (self.content, error.at) {
-            // What the missing mapping should have been is said of the word.
-            (None, Some(at)) if at == self.at => ReadError {
-                message: format!(
-                    "`{}` alone says too little: {}",
-                    self.variant, error.message
-                ),
-                ..error
-            },
-            _ => error,
-        })
-    }
-
-    fn tuple_variant<V: Visitor<'de>>(self, _: usize, _: V) -> Result<V::Value, ReadError> {
-        Err(ReadError::new("no such shape").at(self.at))
-    }
-
-    fn struct_variant<V: Visitor<'de>>(
-        self,
-        fields: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, ReadError> {
-        let nothing = Node {
-            at: self.at,
-            kind: Kind::Map(Vec::new()),
-        };
-        let node = self.content.unwrap_or(&nothing);
-        de::Deserializer::deserialize_struct(
-            Reader::new(self.pass, node),
-            self.variant,
-            fields,
-            visitor,
-        )
-    }
 }
