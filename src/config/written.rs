@@ -1,0 +1,229 @@
+//! The configuration as it is written: one struct a TOML table. The doc comments document every key.
+//!
+//! Words of later versions are here, so that they are refused as such and not as unknown.
+
+use serde::Deserialize;
+
+use crate::document::shapes::At;
+
+/// `pgveil.toml`. A relative path is relative to the file. `PGVEIL_LISTEN__ADDRESS` and the like (two
+/// underscores between the levels, a number for an element of a list) override a value.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    /// Where clients connect to.
+    pub listen: Listen,
+    /// Where PostgreSQL is.
+    pub upstream: Upstream,
+    /// `[[database]]`: which policy holds in which database; the first whose name matches.
+    pub database: At<Vec<Database>>,
+    /// Where the keys are; needed as soon as a database has a policy.
+    #[serde(default)]
+    pub keyring: Option<Keyring>,
+    /// Where the audit goes.
+    #[serde(default)]
+    pub audit: Audit,
+    /// `/metrics`, `/healthz` and `/readyz`; not served when left out.
+    #[serde(default)]
+    pub http: Option<Http>,
+    /// What is logged, to stderr.
+    #[serde(default)]
+    pub log: Log,
+}
+
+/// `[listen]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Listen {
+    /// Address and port, for example `127.0.0.1:6432` or `[::1]:6432`. Without TLS only loopback.
+    pub address: At<String>,
+    /// TLS towards clients.
+    #[serde(default)]
+    pub tls: Option<ListenTls>,
+    /// Client connections at one time; 1000 when left out.
+    #[serde(default)]
+    pub sessions_max: Option<At<u32>>,
+    /// From the connection's first byte to the end of its login; `10s` when left out.
+    #[serde(default)]
+    pub login_timeout: Option<At<String>>,
+}
+
+/// `listen.tls`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListenTls {
+    /// The certificate chain, PEM.
+    pub certificate: At<String>,
+    /// Its private key, PEM.
+    pub key: At<String>,
+    /// Who signs client certificates. Of a later version.
+    #[serde(default)]
+    pub client_ca: Option<At<String>>,
+    /// Whether a connection without TLS is refused; true when left out, false on loopback only.
+    #[serde(default)]
+    pub require: Option<At<bool>>,
+}
+
+/// `[upstream]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Upstream {
+    /// Host and port, for example `db.internal:5432`.
+    pub address: At<String>,
+    /// TLS towards PostgreSQL.
+    #[serde(default)]
+    pub tls: Option<UpstreamTls>,
+    /// The login that reads the catalog and the verifiers (`pgveil setup` makes it).
+    pub control: Login,
+    /// The login that applies a policy: the owner of the tables. `control` when left out.
+    #[serde(default)]
+    pub owner: Option<Login>,
+    /// How a client's password is checked: `verifier` (by PostgreSQL's own verifier).
+    #[serde(default)]
+    pub login: At<Method>,
+    /// How upstream connections are shared out.
+    #[serde(default)]
+    pub pool: Option<Pool>,
+}
+
+/// `upstream.tls`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UpstreamTls {
+    /// `disable`, `prefer`, `require`, `verify-ca` or `verify-full`, as libpq has them. `verify-full` when left
+    /// out, on loopback `disable`.
+    #[serde(default)]
+    pub mode: Option<super::TlsMode>,
+    /// Who signs the server's certificate, PEM; the system's authorities when left out.
+    #[serde(default)]
+    pub ca: Option<At<String>>,
+}
+
+/// `upstream.control`, `upstream.owner`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Login {
+    /// The login's name.
+    pub user: At<String>,
+    /// A file that holds its password and nothing else, closed to others (0600).
+    #[serde(default)]
+    pub password_file: Option<At<String>>,
+}
+
+/// `upstream.login`
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Method {
+    /// By the verifier that PostgreSQL stores.
+    #[default]
+    Verifier,
+    /// Of a later version.
+    AuthFile,
+    /// Of a later version.
+    CleartextTls,
+}
+
+/// `upstream.pool`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Pool {
+    /// `session`: one upstream connection a client.
+    #[serde(default)]
+    pub mode: Option<At<PoolMode>>,
+    /// Upstream connections. Of a later version.
+    #[serde(default)]
+    pub size: Option<At<u32>>,
+}
+
+/// `upstream.pool.mode`
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum PoolMode {
+    /// One upstream connection a client.
+    Session,
+    /// Of a later version.
+    Transaction,
+}
+
+/// `[[database]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Database {
+    /// The database's name; `*` and `?` stand for other characters.
+    pub name: At<String>,
+    /// The policy's file, or `none`: it passes untreated.
+    pub policy: At<String>,
+}
+
+/// `[keyring]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Keyring {
+    /// The file that `pgveil keys init` made.
+    pub file: At<String>,
+    /// What unlocks it: exactly one.
+    pub unlock: At<Unlock>,
+}
+
+/// `keyring.unlock`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Unlock {
+    /// A file that holds the passphrase and nothing else, closed to others (0600).
+    #[serde(default)]
+    pub passphrase_file: Option<At<String>>,
+    /// The environment variable that holds the passphrase.
+    #[serde(default)]
+    pub passphrase_env: Option<At<String>>,
+    /// Of a later version.
+    #[serde(default)]
+    pub pkcs11: Option<At<Later>>,
+    /// Of a later version.
+    #[serde(default)]
+    pub aws_kms: Option<At<Later>>,
+    /// Of a later version.
+    #[serde(default)]
+    pub vault_transit: Option<At<Later>>,
+}
+
+/// Whatever a later version will have here.
+#[derive(Debug)]
+pub(super) struct Later;
+
+impl<'de> Deserialize<'de> for Later {
+    fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        Ok(Self)
+    }
+}
+
+/// `[audit]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Audit {
+    /// The directory of the audit files; `audit` when left out.
+    #[serde(default)]
+    pub directory: Option<At<String>>,
+    /// When records are forced to disk: `interval` (every 100 ms, when left out) or `always` (each).
+    #[serde(default)]
+    pub sync: super::AuditSync,
+}
+
+/// `[http]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Http {
+    /// Address and port, for example `127.0.0.1:9643`.
+    pub address: At<String>,
+}
+
+/// `[log]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Log {
+    /// `error`, `warn`, `info` (when left out), `debug` or `trace`. No level shows values.
+    #[serde(default)]
+    pub level: super::LogLevel,
+    /// `text` (when left out) or `json`.
+    #[serde(default)]
+    pub format: super::LogFormat,
+}
