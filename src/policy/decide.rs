@@ -202,6 +202,7 @@ impl Bound {
     }
 
     /// Whether the database holds every treated attribute as the policy says: no statement is refused with 55000.
+    /// What is missing there altogether is in the faults of [`super::bind`] only.
     pub fn is_ready(&self) -> bool {
         self.treated().all(|t| t.not_ready.is_none())
     }

@@ -163,7 +163,7 @@ pub enum Store {
     Encrypt(Encrypt),
     /// Replaced by tokens of the same type and shape. Leaks, besides NULLs and changes, equality, the
     /// characters kept, and the shape; there is no seal, so that a changed token is a plausible wrong value.
-    Tokenise(Token),
+    Tokenise(Short<Token>),
 }
 
 /// How a column is sealed.
@@ -212,7 +212,7 @@ pub struct Order {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Token {
-    /// The shape.
+    /// Which characters are replaced, and by what.
     pub format: At<TokenWord>,
     /// Digits kept at the start, of `digits`.
     #[serde(default)]
@@ -264,7 +264,7 @@ pub enum Show {
     /// The value. Only who has this may assign the column.
     Plain,
     /// A mask of it. Example: `{ mask: email }`.
-    Mask(Mask),
+    Mask(At<Mask>),
     /// A token of it, always the same for the same value. Example: `{ token: email }`.
     Token(Short<Token>),
     /// NULL, whatever is stored.
@@ -285,12 +285,14 @@ pub enum Mask {
     Partial(Partial),
     /// `a***@example.com`. Leaks the first character and the domain part.
     Email,
-    /// Keeps the last digits of a phone number. Leaks them and the shape.
+    /// Keeps the last four digits; every other digit becomes `*`, all other characters stay. Leaks those digits,
+    /// how many there are, and whatever is no digit. Example: `+** (**) ****-5678`.
     Phone,
-    /// Keeps the first letter of each word, or the family name of a Chinese name.
+    /// Keeps the first letter of each word, or the family name of a Chinese name: `A*** L***`, `王**`. Leaks them,
+    /// how many words there are, and a Chinese name's length.
     Name,
     /// Always this text. Example: `{ constant: "hidden" }`.
-    Constant(At<String>),
+    Constant(#[schemars(with = "Scalar")] At<String>),
     /// A coarser value of the same type. Example: `{ generalise: year }`. Leaks the coarser value.
     Generalise(At<Generalise>),
     /// A keyed hash. Not enforced by this version yet.
@@ -336,7 +338,7 @@ pub enum Generalise {
     Decade,
     /// The lower bound of the bucket a number falls into, by the bucket's width. Example:
     /// `{ generalise: { bucket: 1000 } }`.
-    Bucket(At<String>),
+    Bucket(#[schemars(with = "Scalar")] At<String>),
 }
 
 /// What a `regex` mask replaces.
@@ -347,6 +349,15 @@ pub struct Regex {
     pub pattern: String,
     /// What stands in place of what it finds.
     pub with: String,
+}
+
+/// Text that may look like a number.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "it only describes itself to the schema")]
+enum Scalar {
+    Text(String),
+    Number(f64),
 }
 
 /// The word that marks, in a doc comment, what is refused as not enforced.

@@ -4,15 +4,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::decide::{Search, Show, Sight, Store};
+use super::decide::{Show, Sight, Store};
 use super::load::{Notes, role_advice};
 use super::model;
 use super::rule::Rule;
-use crate::document::shapes::{At, Named};
-use crate::document::{Position, advice};
+use super::words::{self, search_word, token_format};
+use crate::document::shapes::{At, Named, Short};
+use crate::document::{Position, advice, nearest};
 use crate::ident::{AttributeName, DomainName, RelationName, RoleName};
-use crate::mask::{Generalise, Mask};
-use crate::token::TokenFormat;
 
 /// The domains the policy declares, and where.
 type Shared = BTreeMap<DomainName, Position>;
@@ -142,7 +141,7 @@ impl Settle<'_> {
                 let search = words.collect();
                 (Some(Store::Encrypt { search }), domain)
             }
-            model::Store::Tokenise(token) => {
+            model::Store::Tokenise(Short(token)) => {
                 let domain = self.domain(token.domain.as_ref(), notes);
                 (token_format(token, notes).map(Store::Tokenise), domain)
             }
@@ -181,6 +180,9 @@ impl Settle<'_> {
             if !self.roles.contains(&name) {
                 let message = format!("there is no role `{name}`");
                 notes.fault_with(role.at, message, role_advice(name.as_str(), self.roles));
+                // The role that was probably meant is not missing as well.
+                let near = nearest(name.as_str(), self.roles.iter().map(RoleName::as_str));
+                failed.extend(near.map(RoleName::new));
             } else if let Some(settled) = settled {
                 shows.insert(name, (show.at, settled));
             } else {
@@ -216,7 +218,7 @@ impl Settle<'_> {
             model::Show::Plain => Show::Plain,
             model::Show::Null => Show::Null,
             model::Show::Refuse => Show::Refuse,
-            model::Show::Mask(mask) => Show::Mask(self::mask(mask, written.at, notes)?),
+            model::Show::Mask(mask) => Show::Mask(words::mask(mask, notes)?),
             model::Show::Stored if *store == Store::Plain => {
                 let message = "`stored` would be the plain value: the column is stored plain";
                 let help = "write `plain`, or seal or tokenise the column";
@@ -285,129 +287,6 @@ impl Settle<'_> {
             }
         }
     }
-}
-
-fn search_word(written: &At<model::Search>, notes: &mut Notes<'_>) -> Option<Search> {
-    let word = match written.value {
-        model::Search::Equal => return Some(Search::Equal),
-        model::Search::Order(_) => "order",
-        model::Search::Nocase => "nocase",
-        model::Search::Substring => "substring",
-    };
-    notes.not_enforced(written.at, word);
-    None
-}
-
-fn token_format(written: &model::Token, notes: &mut Notes<'_>) -> Option<TokenFormat> {
-    let model::Token {
-        format,
-        keep_first,
-        keep_last,
-        domain: _,
-    } = written;
-    let kept = |written: &Option<At<u32>>| written.as_ref().map_or(0, |n| n.value);
-    let word = match format.value {
-        model::TokenWord::Digits => {
-            return Some(TokenFormat::Digits {
-                keep_first: kept(keep_first),
-                keep_last: kept(keep_last),
-            });
-        }
-        model::TokenWord::Email => {
-            for keep in [keep_first, keep_last].into_iter().flatten() {
-                notes.fault(
-                    keep.at,
-                    "an `email` token keeps the domain part and nothing else",
-                );
-            }
-            return Some(TokenFormat::Email);
-        }
-        model::TokenWord::Alphanumeric => "alphanumeric",
-        model::TokenWord::Uuid => "uuid",
-        model::TokenWord::Integer => "integer",
-        model::TokenWord::Date => "date",
-        model::TokenWord::BankCard => "bank_card",
-        model::TokenWord::IdNumber => "id_number",
-    };
-    notes.not_enforced(format.at, word);
-    None
-}
-
-fn mask(written: &model::Mask, at: Position, notes: &mut Notes<'_>) -> Option<Mask> {
-    let word = match written {
-        model::Mask::Redact => return Some(Mask::Redact),
-        model::Mask::Email => return Some(Mask::Email),
-        model::Mask::Phone => return Some(Mask::Phone),
-        model::Mask::Name => return Some(Mask::Name),
-        model::Mask::Partial(partial) => return self::partial(partial, at, notes),
-        model::Mask::Constant(text) => return Some(Mask::Constant(text.value.clone())),
-        model::Mask::Generalise(how) => return generalise(&how.value, notes).map(Mask::Generalise),
-        model::Mask::Hash => "hash",
-        model::Mask::Noise => "noise",
-        model::Mask::Fake => "fake",
-        model::Mask::Regex(_) => "regex",
-        model::Mask::IdNumber => "id_number",
-        model::Mask::BankCard => "bank_card",
-    };
-    notes.not_enforced(at, word);
-    None
-}
-
-fn partial(written: &model::Partial, at: Position, notes: &mut Notes<'_>) -> Option<Mask> {
-    let model::Partial { first, last, with } = written;
-    if first.is_none() && last.is_none() {
-        let help = "for example `{ partial: { last: 4 } }`; to hide all, write `redact`";
-        notes.fault_with(
-            at,
-            "`partial` does not say what it keeps",
-            Some(help.to_owned()),
-        );
-        return None;
-    }
-    let with = match with {
-        None => '*',
-        Some(text) => {
-            let mut characters = text.value.chars();
-            match (characters.next(), characters.next()) {
-                (Some(c), None) if !c.is_control() => c,
-                _ => {
-                    notes.fault(text.at, "`with` must be one printable character");
-                    return None;
-                }
-            }
-        }
-    };
-    let kept = |written: &Option<At<u32>>| written.as_ref().map_or(0, |n| n.value);
-    Some(Mask::Partial {
-        first: kept(first),
-        last: kept(last),
-        with,
-    })
-}
-
-fn generalise(written: &model::Generalise, notes: &mut Notes<'_>) -> Option<Generalise> {
-    Some(match written {
-        model::Generalise::Year => Generalise::Year,
-        model::Generalise::Month => Generalise::Month,
-        model::Generalise::Decade => Generalise::Decade,
-        model::Generalise::Bucket(width) => {
-            let text = width.value.as_str();
-            let decimal = text.bytes().all(|b| b.is_ascii_digit() || b == b'.')
-                && text.bytes().filter(|b| *b == b'.').count() <= 1
-                && text.bytes().any(|b| matches!(b, b'1'..=b'9'))
-                && !text.starts_with('.')
-                && !text.ends_with('.');
-            if !decimal {
-                notes.fault_with(
-                    width.at,
-                    "a bucket's width must be a number greater than 0",
-                    Some("for example `{ generalise: { bucket: 1000 } }`".to_owned()),
-                );
-                return None;
-            }
-            Generalise::Bucket(text.to_owned())
-        }
-    })
 }
 
 /// Columns of one named domain are stored alike and shown alike: else what one hides another would tell.

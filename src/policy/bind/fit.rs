@@ -1,0 +1,203 @@
+//! One rule against one attribute of the catalog: can it be so, and is it so?
+//!
+//! Each check returns what stands in the way; none knows of the others.
+
+use super::{Hindrance, Obstacle};
+use crate::catalog::{Attribute, Relation, RelationKind, Stored};
+use crate::document::Position;
+use crate::ident::{DomainId, DomainName, RoleName};
+use crate::policy::decide::{Search, Show, Sight, Store};
+use crate::policy::rule::Rule;
+use crate::types::{LogicalType, TypeClass};
+
+/// `pg_type.oid` of bytea, the physical type of what is sealed.
+const BYTEA: u32 = 17;
+
+/// What the relation or the attribute is, against what the policy wants of it.
+pub(super) fn unfit_kind(
+    rule: &Rule,
+    relation: &Relation,
+    attribute: &Attribute,
+) -> Vec<Hindrance> {
+    let mut hindrances = Vec::new();
+    let what = match relation.kind {
+        RelationKind::Table | RelationKind::PartitionedTable => None,
+        RelationKind::View => Some("a view"),
+        RelationKind::MaterialisedView => Some("a materialised view"),
+        RelationKind::ForeignTable => Some("a foreign table"),
+        RelationKind::Other => Some("no table"),
+    };
+    if let Some(what) = what {
+        let message = format!("{} is {what}", relation.name);
+        let help = "a policy treats columns of tables; name the table behind it";
+        hindrances.push(Hindrance::new(Obstacle::Unfit, rule.at, message, help));
+    }
+    if attribute.generated && rule.store != Store::Plain {
+        let message =
+            "a generated column is computed by the server and cannot be sealed or tokenised";
+        hindrances.push(Hindrance::new(
+            Obstacle::Unfit,
+            rule.store_at,
+            message,
+            "drop the expression, or mask the column where it is shown",
+        ));
+    }
+    hindrances
+}
+
+/// A type that is not treated.
+pub(super) fn untreated_type(at: Position, attribute: &Attribute) -> Hindrance {
+    let message = format!(
+        "columns of this type (OID {}, modifier {}) are not treated by this version yet",
+        attribute.logical.oid, attribute.logical.typmod
+    );
+    let help = "treated are text, varchar, int4, int8, numeric(p,s), bool, date, timestamp, timestamptz, uuid, \
+                bytea and jsonb";
+    Hindrance::new(Obstacle::Unfit, at, message, help)
+}
+
+/// What the type cannot do.
+pub(super) fn unfit_type(rule: &Rule, logical: LogicalType) -> Vec<Hindrance> {
+    let mut hindrances = Vec::new();
+    let mut unfit = |at: Position, message: String, help: &str| {
+        hindrances.push(Hindrance::new(Obstacle::Unfit, at, message, help));
+    };
+    let is_text = logical.class() == TypeClass::Text;
+    match &rule.store {
+        Store::Encrypt { search }
+            if search.contains(&Search::Equal) && logical.class() == TypeClass::Jsonb =>
+        {
+            let message = "`equal` on jsonb would be finer than PostgreSQL's equality".to_owned();
+            unfit(rule.store_at, message, "write `search: []`");
+        }
+        Store::Tokenise(_) if !is_text => {
+            let message = format!("tokens are text, the column is {}", logical.sql());
+            unfit(rule.store_at, message, "write `encrypt`");
+        }
+        Store::Plain | Store::Encrypt { .. } | Store::Tokenise(_) => {}
+    }
+    let mut seen: Vec<&Show> = Vec::new();
+    for (role, Sight { show, .. }) in &rule.sight {
+        if seen.contains(&show) {
+            continue;
+        }
+        seen.push(show);
+        let at = show_at(rule, role);
+        match show {
+            Show::Mask(mask) => {
+                if let Err(why) = fits(mask, logical) {
+                    unfit(at, why, "choose a mask that fits the type, or `null`");
+                }
+            }
+            Show::Token(_) if !is_text => {
+                let message = format!("tokens are text, the column is {}", logical.sql());
+                unfit(at, message, "choose a mask, or `null`");
+            }
+            Show::Plain | Show::Token(_) | Show::Null | Show::Stored | Show::Refuse => {}
+        }
+    }
+    hindrances
+}
+
+fn show_at(rule: &Rule, role: &RoleName) -> Position {
+    rule.show_at.get(role).copied().unwrap_or(rule.at)
+}
+
+/// How the values lie, against how the policy says.
+pub(super) fn unlike_stored(rule: &Rule, attribute: &Attribute) -> Vec<Hindrance> {
+    let hindrance = |obstacle, message: &str, help: &str| {
+        vec![Hindrance::new(obstacle, rule.store_at, message, help)]
+    };
+    let apply_again = "run `pgveil revert` with the policy it was applied by, then `pgveil apply`";
+    match (&rule.store, &attribute.stored) {
+        (_, Stored::Altered { how }) => hindrance(
+            Obstacle::Altered,
+            how,
+            "bring it back to what apply left, or restore the column",
+        ),
+        (Store::Plain, Stored::Plain) => Vec::new(),
+        (Store::Plain, Stored::Sealed { .. } | Stored::Tokenised { .. }) => hindrance(
+            Obstacle::NotReverted,
+            "the policy stores it plain, the database holds it sealed or tokenised",
+            "run `pgveil revert`, or write how it is stored",
+        ),
+        (Store::Encrypt { .. } | Store::Tokenise(_), Stored::Plain) => hindrance(
+            Obstacle::NotApplied,
+            "the policy seals or tokenises it, the database holds it plain",
+            "run `pgveil apply`",
+        ),
+        (store, Stored::Sealed { treatment, .. } | Stored::Tokenised { treatment, .. })
+            if store.recorded().as_deref() != Some(treatment.as_str()) =>
+        {
+            let message = format!(
+                "the policy says `{}`, apply left `{treatment}`",
+                store.recorded().unwrap_or_default()
+            );
+            hindrance(Obstacle::AppliedOtherwise, &message, apply_again)
+        }
+        (Store::Encrypt { .. }, Stored::Sealed { .. }) => {
+            if attribute.physical.oid != BYTEA {
+                let message = "it is sealed, and its physical type is no longer bytea";
+                hindrance(Obstacle::Altered, message, "restore the column")
+            } else if !attribute.has_prefix_check {
+                let message = "the CHECK that keeps plain values out of it is missing";
+                hindrance(Obstacle::Altered, message, apply_again)
+            } else {
+                Vec::new()
+            }
+        }
+        (Store::Tokenise(_), Stored::Tokenised { .. }) => {
+            if attribute.physical == attribute.logical {
+                Vec::new()
+            } else {
+                let message = "it holds tokens, and its type was changed since";
+                hindrance(Obstacle::Altered, message, apply_again)
+            }
+        }
+        (Store::Encrypt { .. }, Stored::Tokenised { .. })
+        | (Store::Tokenise(_), Stored::Sealed { .. }) => hindrance(
+            Obstacle::AppliedOtherwise,
+            "what apply left is of another kind than the policy says",
+            apply_again,
+        ),
+    }
+}
+
+/// What was sealed under one domain's key must not be read or written under another's.
+pub(super) fn unlike_domain(
+    rule: &Rule,
+    attribute: &Attribute,
+    domain_id: &impl Fn(&DomainName) -> Option<DomainId>,
+) -> Option<Hindrance> {
+    let recorded = match &attribute.stored {
+        Stored::Sealed { domain, .. } | Stored::Tokenised { domain, .. } => *domain,
+        Stored::Plain | Stored::Altered { .. } => return None,
+    };
+    if rule.store == Store::Plain {
+        return None;
+    }
+    let (message, help) = match domain_id(&rule.domain) {
+        Some(id) if id == recorded => return None,
+        Some(_) => (
+            format!(
+                "it was applied under another key domain than `{}`",
+                rule.domain
+            ),
+            "name the domain it was applied under, or revert and apply",
+        ),
+        None => (
+            format!("the keyring has no domain `{}`", rule.domain),
+            "use the keyring it was applied with",
+        ),
+    };
+    Some(Hindrance::new(
+        Obstacle::AppliedOtherwise,
+        rule.store_at,
+        message,
+        help,
+    ))
+}
+
+fn fits(_mask: &crate::mask::Mask, _logical: LogicalType) -> Result<(), String> {
+    Ok(())
+}

@@ -1,0 +1,138 @@
+//! Words of masks, tokens and searches → decisions; those that wait for a later version are faults.
+//!
+//! Knows no column and no role.
+
+use super::decide::Search;
+use super::load::Notes;
+use super::model;
+use crate::document::Position;
+use crate::document::shapes::At;
+use crate::mask::{Generalise, Mask};
+use crate::token::TokenFormat;
+
+/// A search word; a fault for one that waits.
+pub(super) fn search_word(written: &At<model::Search>, notes: &mut Notes<'_>) -> Option<Search> {
+    let word = match written.value {
+        model::Search::Equal => return Some(Search::Equal),
+        model::Search::Order(_) => "order",
+        model::Search::Nocase => "nocase",
+        model::Search::Substring => "substring",
+    };
+    notes.not_enforced(written.at, word);
+    None
+}
+
+/// A token's format; a fault for one that waits.
+pub(super) fn token_format(written: &model::Token, notes: &mut Notes<'_>) -> Option<TokenFormat> {
+    let model::Token {
+        format,
+        keep_first,
+        keep_last,
+        domain: _,
+    } = written;
+    let kept = |written: &Option<At<u32>>| written.as_ref().map_or(0, |n| n.value);
+    let word = match format.value {
+        model::TokenWord::Digits => {
+            return Some(TokenFormat::Digits {
+                keep_first: kept(keep_first),
+                keep_last: kept(keep_last),
+            });
+        }
+        model::TokenWord::Email => {
+            for keep in [keep_first, keep_last].into_iter().flatten() {
+                notes.fault(
+                    keep.at,
+                    "an `email` token keeps the domain part and nothing else",
+                );
+            }
+            return Some(TokenFormat::Email);
+        }
+        model::TokenWord::Alphanumeric => "alphanumeric",
+        model::TokenWord::Uuid => "uuid",
+        model::TokenWord::Integer => "integer",
+        model::TokenWord::Date => "date",
+        model::TokenWord::BankCard => "bank_card",
+        model::TokenWord::IdNumber => "id_number",
+    };
+    notes.not_enforced(format.at, word);
+    None
+}
+
+/// A mask; a fault for one that waits or says too little.
+pub(super) fn mask(written: &At<model::Mask>, notes: &mut Notes<'_>) -> Option<Mask> {
+    let at = written.at;
+    let word = match &written.value {
+        model::Mask::Redact => return Some(Mask::Redact),
+        model::Mask::Email => return Some(Mask::Email),
+        model::Mask::Phone => return Some(Mask::Phone),
+        model::Mask::Name => return Some(Mask::Name),
+        model::Mask::Partial(partial) => return self::partial(partial, at, notes),
+        model::Mask::Constant(text) => return Some(Mask::Constant(text.value.clone())),
+        model::Mask::Generalise(how) => return generalise(&how.value, notes).map(Mask::Generalise),
+        model::Mask::Hash => "hash",
+        model::Mask::Noise => "noise",
+        model::Mask::Fake => "fake",
+        model::Mask::Regex(_) => "regex",
+        model::Mask::IdNumber => "id_number",
+        model::Mask::BankCard => "bank_card",
+    };
+    notes.not_enforced(at, word);
+    None
+}
+
+fn partial(written: &model::Partial, at: Position, notes: &mut Notes<'_>) -> Option<Mask> {
+    let model::Partial { first, last, with } = written;
+    if first.is_none() && last.is_none() {
+        let help = "for example `{ partial: { last: 4 } }`; to hide all, write `redact`";
+        notes.fault_with(
+            at,
+            "`partial` does not say what it keeps",
+            Some(help.to_owned()),
+        );
+        return None;
+    }
+    let with = match with {
+        None => '*',
+        Some(text) => {
+            let mut characters = text.value.chars();
+            match (characters.next(), characters.next()) {
+                (Some(c), None) if !c.is_control() => c,
+                _ => {
+                    notes.fault(text.at, "`with` must be one printable character");
+                    return None;
+                }
+            }
+        }
+    };
+    let kept = |written: &Option<At<u32>>| written.as_ref().map_or(0, |n| n.value);
+    Some(Mask::Partial {
+        first: kept(first),
+        last: kept(last),
+        with,
+    })
+}
+
+fn generalise(written: &model::Generalise, notes: &mut Notes<'_>) -> Option<Generalise> {
+    Some(match written {
+        model::Generalise::Year => Generalise::Year,
+        model::Generalise::Month => Generalise::Month,
+        model::Generalise::Decade => Generalise::Decade,
+        model::Generalise::Bucket(width) => {
+            let text = width.value.as_str();
+            let decimal = text.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+                && text.bytes().filter(|b| *b == b'.').count() <= 1
+                && text.bytes().any(|b| matches!(b, b'1'..=b'9'))
+                && !text.starts_with('.')
+                && !text.ends_with('.');
+            if !decimal {
+                notes.fault_with(
+                    width.at,
+                    "a bucket's width must be a number greater than 0",
+                    Some("for example `{ generalise: { bucket: 1000 } }`".to_owned()),
+                );
+                return None;
+            }
+            Generalise::Bucket(text.to_owned())
+        }
+    })
+}
