@@ -2,4 +2,134 @@
 //!
 //! Pure: no I/O, no clock, no key. The only user of sqlparser. What is not understood is refused.
 
+mod authorise;
+mod infer;
+mod lex;
+mod parse;
 pub mod plan;
+mod reach;
+mod refuse;
+mod resolve;
+mod rewrite;
+mod treatment;
+mod tree;
+mod utility;
+mod verify;
+
+use std::sync::Arc;
+
+pub use self::reach::Reach;
+
+use self::lex::{Token, TokenKind};
+use self::plan::{Outcome, Refusal};
+use self::utility::Kind;
+use crate::catalog::Snapshot;
+use crate::ident::{RoleName, SqlState};
+use crate::limits::STATEMENT_BYTES_MAX;
+use crate::policy::decide::Bound;
+
+/// What a text is analysed against.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// the catalog of the session's database
+    pub snapshot: &'a Snapshot,
+    /// the policy bound to it
+    pub bound: &'a Bound,
+    /// what the role could reach, computed from the two
+    pub reach: &'a Reach,
+    /// the session's role
+    pub role: &'a RoleName,
+    /// `standard_conforming_strings` as the server last reported it
+    pub standard_conforming_strings: bool,
+    /// whether `client_encoding` is UTF8
+    pub client_encoding_is_utf8: bool,
+}
+
+/// Decides what becomes of a text, which may hold several statements.
+pub fn analyse(text: &str, context: &Context<'_>) -> Outcome {
+    match stages(text, context) {
+        Ok(Some(plan)) => Outcome::Plan(Arc::new(plan)),
+        Ok(None) => Outcome::Untouched,
+        Err(refusal) => Outcome::Refused(refusal),
+    }
+}
+
+/// The stages, one a line; None where the fast path or the analysis finds nothing to change.
+fn stages(text: &str, context: &Context<'_>) -> Result<Option<plan::Plan>, Refusal> {
+    let reach = context.reach;
+    if reach.nothing {
+        return Ok(None);
+    }
+    let Ok(tokens) = lex::lex(text, context.standard_conforming_strings) else {
+        return unlexed(text, reach);
+    };
+    if !reach.touches(&tokens) && !statements(text, &tokens).any(|tokens| utility::reaches_unseen(text, tokens, reach)) {
+        return Ok(None);
+    }
+    settled(text, context)?;
+    let names = resolve::Names {
+        snapshot: context.snapshot,
+        bound: context.bound,
+        reach,
+        allow_do_blocks: context.bound.allow_do_blocks.contains(context.role),
+        standard_conforming_strings: context.standard_conforming_strings,
+    };
+    let resolved = resolve::resolve(text, tokens, &names)?;
+    let inferred = infer::infer(resolved, context.role)?;
+    let authorised = authorise::authorise(inferred, context.role)?;
+    rewrite::rewrite(&authorised, context.role)
+}
+
+/// A text that is no sequence of PostgreSQL's tokens: the server will say so, unless it could name something treated.
+fn unlexed(text: &str, reach: &Reach) -> Result<Option<plan::Plan>, Refusal> {
+    if reach.touches_raw(text) { Err(refuse::unparsed("its tokens are not understood", None)) } else { Ok(None) }
+}
+
+/// What must hold before a text that touches something treated is read any further.
+fn settled(text: &str, context: &Context<'_>) -> Result<(), Refusal> {
+    if !context.client_encoding_is_utf8 {
+        return Err(refuse::unsupported("a client_encoding other than UTF8", None));
+    }
+    if text.len() > STATEMENT_BYTES_MAX {
+        return Err(Refusal { sqlstate: SqlState::STATEMENT_TOO_COMPLEX, ..refuse::unsupported("a statement of this length", None) });
+    }
+    Ok(())
+}
+
+/// The token ranges of the statements of a text.
+fn statements<'t>(text: &'t str, tokens: &'t [Token]) -> impl Iterator<Item = &'t [Token]> {
+    tokens.split(move |t| utility::is_symbol(text, t, ";")).filter(|s| !s.is_empty())
+}
+
+/// The kinds of the statements of a text, for audit and metrics: a closed set of words.
+pub fn kinds(text: &str, standard_conforming_strings: bool) -> Vec<&'static str> {
+    let Ok(tokens) = lex::lex(text, standard_conforming_strings) else {
+        return vec!["OTHER"];
+    };
+    statements(text, &tokens)
+        .map(|tokens| match utility::kind(text, tokens) {
+            Some(Kind::Dml(word) | Kind::Utility(word)) => word,
+            None => "OTHER",
+        })
+        .collect()
+}
+
+/// A text with every constant replaced by `?` and comments dropped: for the audit of what was refused.
+pub fn redact(text: &str, standard_conforming_strings: bool) -> String {
+    let Ok(tokens) = lex::lex(text, standard_conforming_strings) else {
+        return "?".to_owned();
+    };
+    let mut redacted = String::with_capacity(text.len());
+    let mut end = 0;
+    for token in &tokens {
+        if token.start > end && end > 0 {
+            redacted.push(' ');
+        }
+        match token.kind {
+            TokenKind::Text(_) | TokenKind::OtherText | TokenKind::Number => redacted.push('?'),
+            TokenKind::Word { .. } | TokenKind::Parameter(_) | TokenKind::Symbol => redacted.push_str(&text[token.start..token.end]),
+        }
+        end = token.end;
+    }
+    redacted
+}

@@ -1,0 +1,564 @@
+//! PostgreSQL's lexical rules (manual, 4.1; `scan.l`): text → tokens with byte spans.
+//!
+//! Follows `standard_conforming_strings` either way and assumes UTF-8. Knows no grammar and no names: it
+//! must only never disagree with the server about where a token begins, ends, and what it says.
+
+/// Bytes of an identifier that PostgreSQL keeps (`NAMEDATALEN - 1`).
+const IDENTIFIER_BYTES_MAX: usize = 63;
+
+/// What a token is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum TokenKind {
+    /// An identifier or keyword, folded and truncated as the server does it.
+    Word {
+        /// the name as the server would look it up
+        name: String,
+        /// `"…"` or `U&"…"`: never a keyword
+        quoted: bool,
+    },
+    /// A string constant of any of the forms `'…'`, `E'…'`, `U&'…'`, `$$…$$`, escapes resolved.
+    Text(String),
+    /// `B'…'`, `X'…'`, `N'…'`: constants of a type of their own, never adapted to an attribute.
+    OtherText,
+    /// A numeric constant as written.
+    Number,
+    /// `$n`
+    Parameter(u16),
+    /// An operator or punctuation.
+    Symbol,
+}
+
+/// A token and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Token {
+    /// what it is
+    pub kind: TokenKind,
+    /// byte offset of its first byte
+    pub start: usize,
+    /// byte offset behind its last byte
+    pub end: usize,
+}
+
+/// A text the server's lexer would refuse as well, or one this lexer will not vouch for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct LexFault {
+    /// byte offset
+    pub position: usize,
+    /// what was met
+    pub what: &'static str,
+}
+
+/// Cuts a statement text into tokens; comments and white space are left out.
+///
+/// # Errors
+/// [`LexFault`] for what is unterminated, not UTF-8 after escapes, or ambiguous between server versions.
+pub(super) fn lex(text: &str, standard_conforming_strings: bool) -> Result<Vec<Token>, LexFault> {
+    let mut lexer = Lexer { text, bytes: text.as_bytes(), at: 0, plain_backslash: standard_conforming_strings };
+    let mut tokens = Vec::with_capacity(text.len() / 4);
+    while lexer.skip_blank()? {
+        let start = lexer.at;
+        let kind = lexer.token()?;
+        tokens.push(Token { kind, start, end: lexer.at });
+    }
+    join_uescape(tokens, text)
+}
+
+/// `U&'…' UESCAPE 'c'` is refused rather than decoded: no driver and no ORM writes it.
+fn join_uescape(tokens: Vec<Token>, _text: &str) -> Result<Vec<Token>, LexFault> {
+    match tokens.iter().find(|t| matches!(&t.kind, TokenKind::Word { name, quoted: false } if name == "uescape")) {
+        Some(token) => Err(LexFault { position: token.start, what: "UESCAPE" }),
+        None => Ok(tokens),
+    }
+}
+
+/// Folds an identifier as the server does: ASCII letters to lower case unless quoted, cut to 63 bytes.
+pub(super) fn fold(raw: &str, quoted: bool) -> String {
+    let mut name = if quoted { raw.to_owned() } else { raw.to_ascii_lowercase() };
+    if name.len() > IDENTIFIER_BYTES_MAX {
+        let mut cut = IDENTIFIER_BYTES_MAX;
+        while !name.is_char_boundary(cut) {
+            cut -= 1;
+        }
+        name.truncate(cut);
+    }
+    name
+}
+
+fn is_space(b: u8) -> bool {
+    matches!(b, b' ' | b'\t' | b'\n' | b'\r' | 0x0c | 0x0b)
+}
+
+fn is_ident_start(b: u8) -> bool {
+    b.is_ascii_alphabetic() || b == b'_' || b >= 0x80
+}
+
+fn is_ident_part(b: u8) -> bool {
+    is_ident_start(b) || b.is_ascii_digit() || b == b'$'
+}
+
+fn is_operator(b: u8) -> bool {
+    b"~!@#^&|`?+-*/%<>=".contains(&b)
+}
+
+struct Lexer<'t> {
+    text: &'t str,
+    bytes: &'t [u8],
+    at: usize,
+    plain_backslash: bool,
+}
+
+impl Lexer<'_> {
+    fn peek(&self, ahead: usize) -> u8 {
+        self.bytes.get(self.at + ahead).copied().unwrap_or(0)
+    }
+
+    fn fault<T>(&self, position: usize, what: &'static str) -> Result<T, LexFault> {
+        Err(LexFault { position, what })
+    }
+
+    /// Skips white space and comments; false at the end of the text.
+    fn skip_blank(&mut self) -> Result<bool, LexFault> {
+        loop {
+            match self.peek(0) {
+                b if is_space(b) => self.at += 1,
+                b'-' if self.peek(1) == b'-' => self.skip_line(),
+                b'/' if self.peek(1) == b'*' => self.skip_comment()?,
+                0 if self.at < self.bytes.len() => return self.fault(self.at, "a NUL byte"),
+                _ => return Ok(self.at < self.bytes.len()),
+            }
+        }
+    }
+
+    fn skip_line(&mut self) {
+        while self.at < self.bytes.len() && !matches!(self.peek(0), b'\n' | b'\r') {
+            self.at += 1;
+        }
+    }
+
+    fn skip_comment(&mut self) -> Result<(), LexFault> {
+        let start = self.at;
+        let mut depth = 0usize;
+        loop {
+            match (self.peek(0), self.peek(1)) {
+                (b'/', b'*') => {
+                    depth += 1;
+                    self.at += 2;
+                }
+                (b'*', b'/') => {
+                    depth -= 1;
+                    self.at += 2;
+                    if depth == 0 {
+                        return Ok(());
+                    }
+                }
+                _ if self.at >= self.bytes.len() => return self.fault(start, "an unterminated comment"),
+                _ => self.at += 1,
+            }
+        }
+    }
+
+    fn token(&mut self) -> Result<TokenKind, LexFault> {
+        let next = self.peek(1);
+        match self.peek(0) {
+            b'\'' => self.string(!self.plain_backslash).map(TokenKind::Text),
+            b'e' | b'E' if next == b'\'' => {
+                self.at += 1;
+                self.string(true).map(TokenKind::Text)
+            }
+            b'b' | b'B' | b'x' | b'X' | b'n' | b'N' if next == b'\'' => {
+                self.at += 1;
+                self.string(false).map(|_| TokenKind::OtherText)
+            }
+            b'u' | b'U' if next == b'&' && matches!(self.peek(2), b'\'' | b'"') => self.unicode(),
+            b'"' => self.quoted_identifier().map(|name| TokenKind::Word { name: fold(&name, true), quoted: true }),
+            b'$' => self.dollar(),
+            b if is_ident_start(b) => Ok(self.word()),
+            b if b.is_ascii_digit() || (b == b'.' && next.is_ascii_digit()) => self.number(),
+            b',' | b'(' | b')' | b'[' | b']' | b';' => {
+                self.at += 1;
+                Ok(TokenKind::Symbol)
+            }
+            b'.' => {
+                self.at += if next == b'.' { 2 } else { 1 };
+                Ok(TokenKind::Symbol)
+            }
+            b':' => {
+                self.at += if matches!(next, b':' | b'=') { 2 } else { 1 };
+                Ok(TokenKind::Symbol)
+            }
+            b if is_operator(b) => {
+                self.operator();
+                Ok(TokenKind::Symbol)
+            }
+            _ => self.fault(self.at, "a character that begins no token"),
+        }
+    }
+
+    fn word(&mut self) -> TokenKind {
+        let start = self.at;
+        while is_ident_part(self.peek(0)) {
+            self.at += 1;
+        }
+        TokenKind::Word { name: fold(&self.text[start..self.at], false), quoted: false }
+    }
+
+    /// The body of a quoted string, from its opening quote, with the pieces that a line break joins to it.
+    fn string(&mut self, escapes: bool) -> Result<String, LexFault> {
+        let start = self.at;
+        let mut bytes = Vec::new();
+        loop {
+            self.at += 1;
+            self.string_piece(start, escapes, &mut bytes)?;
+            if !self.continues()? {
+                break;
+            }
+        }
+        String::from_utf8(bytes).or_else(|_| self.fault(start, "a string that is not UTF-8"))
+    }
+
+    fn string_piece(&mut self, start: usize, escapes: bool, bytes: &mut Vec<u8>) -> Result<(), LexFault> {
+        loop {
+            if self.at >= self.bytes.len() {
+                return self.fault(start, "an unterminated string");
+            }
+            match self.peek(0) {
+                b'\'' if self.peek(1) == b'\'' => {
+                    bytes.push(b'\'');
+                    self.at += 2;
+                }
+                b'\'' => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                b'\\' if escapes => {
+                    self.at += 1;
+                    self.escape(start, bytes)?;
+                }
+                byte => {
+                    bytes.push(byte);
+                    self.at += 1;
+                }
+            }
+        }
+    }
+
+    /// Whether white space with a line break and another quote follow: then the string goes on there.
+    fn continues(&mut self) -> Result<bool, LexFault> {
+        let mut at = self.at;
+        let mut line_break = false;
+        loop {
+            match self.bytes.get(at).copied() {
+                Some(b'\n' | b'\r') => {
+                    line_break = true;
+                    at += 1;
+                }
+                Some(b) if is_space(b) => at += 1,
+                Some(b'-') if self.bytes.get(at + 1) == Some(&b'-') => {
+                    while at < self.bytes.len() && !matches!(self.bytes[at], b'\n' | b'\r') {
+                        at += 1;
+                    }
+                }
+                Some(b'\'') if line_break => {
+                    self.at = at;
+                    return Ok(true);
+                }
+                _ => return Ok(false),
+            }
+        }
+    }
+
+    fn escape(&mut self, start: usize, bytes: &mut Vec<u8>) -> Result<(), LexFault> {
+        let byte = self.peek(0);
+        self.at += 1;
+        match byte {
+            b'b' => bytes.push(8),
+            b'f' => bytes.push(12),
+            b'n' => bytes.push(b'\n'),
+            b'r' => bytes.push(b'\r'),
+            b't' => bytes.push(b'\t'),
+            b'0'..=b'7' => {
+                let mut value = u32::from(byte - b'0');
+                for _ in 0..2 {
+                    if matches!(self.peek(0), b'0'..=b'7') {
+                        value = value * 8 + u32::from(self.peek(0) - b'0');
+                        self.at += 1;
+                    }
+                }
+                bytes.push((value & 0xff) as u8);
+            }
+            b'x' if self.peek(0).is_ascii_hexdigit() => {
+                let value = self.hex_digits(1, 2);
+                bytes.push((value & 0xff) as u8);
+            }
+            b'u' | b'U' => {
+                let digits = if byte == b'u' { 4 } else { 8 };
+                let unit = self.hex_exact(start, digits)?;
+                self.push_unit(start, unit, bytes)?;
+            }
+            _ if self.at > self.bytes.len() => return self.fault(start, "an unterminated string"),
+            other => bytes.push(other),
+        }
+        Ok(())
+    }
+
+    /// A `\u` unit; a high surrogate takes the low one that must follow.
+    fn push_unit(&mut self, start: usize, unit: u32, bytes: &mut Vec<u8>) -> Result<(), LexFault> {
+        let code = if (0xd800..0xdc00).contains(&unit) {
+            if self.peek(0) != b'\\' || !matches!(self.peek(1), b'u' | b'U') {
+                return self.fault(start, "half a surrogate pair");
+            }
+            let digits = if self.peek(1) == b'u' { 4 } else { 8 };
+            self.at += 2;
+            let low = self.hex_exact(start, digits)?;
+            if !(0xdc00..0xe000).contains(&low) {
+                return self.fault(start, "half a surrogate pair");
+            }
+            0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00)
+        } else {
+            unit
+        };
+        match char::from_u32(code) {
+            Some(c) if c != '\0' => {
+                bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+                Ok(())
+            }
+            _ => self.fault(start, "an invalid Unicode escape"),
+        }
+    }
+
+    fn hex_digits(&mut self, least: usize, most: usize) -> u32 {
+        let mut value = 0;
+        for count in 0..most {
+            let Some(digit) = (self.peek(0) as char).to_digit(16) else {
+                debug_assert!(count >= least);
+                break;
+            };
+            value = value * 16 + digit;
+            self.at += 1;
+        }
+        value
+    }
+
+    fn hex_exact(&mut self, start: usize, digits: usize) -> Result<u32, LexFault> {
+        if (0..digits).all(|i| self.peek(i).is_ascii_hexdigit()) {
+            Ok(self.hex_digits(digits, digits))
+        } else {
+            self.fault(start, "an invalid Unicode escape")
+        }
+    }
+
+    /// `U&'…'` and `U&"…"` with the default escape character.
+    fn unicode(&mut self) -> Result<TokenKind, LexFault> {
+        let start = self.at;
+        self.at += 2;
+        if self.peek(0) == b'"' {
+            let raw = self.quoted_identifier()?;
+            let name = self.unicode_escapes(start, &raw)?;
+            return Ok(TokenKind::Word { name: fold(&name, true), quoted: true });
+        }
+        if !self.plain_backslash {
+            return self.fault(start, "U&'' while standard_conforming_strings is off");
+        }
+        let raw = self.string(false)?;
+        self.unicode_escapes(start, &raw).map(TokenKind::Text)
+    }
+
+    fn unicode_escapes(&self, start: usize, raw: &str) -> Result<String, LexFault> {
+        let mut units = Vec::new();
+        let mut rest = raw;
+        while let Some(at) = rest.find('\\') {
+            units.extend(rest[..at].encode_utf16());
+            let tail = &rest[at + 1..];
+            if let Some(after) = tail.strip_prefix('\\') {
+                units.push(u16::from(b'\\'));
+                rest = after;
+                continue;
+            }
+            let (digits, skip) = if tail.starts_with('+') { (6, 1) } else { (4, 0) };
+            let code = tail
+                .get(skip..skip + digits)
+                .filter(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()))
+                .and_then(|hex| u32::from_str_radix(hex, 16).ok())
+                .filter(|&code| code != 0 && code <= 0x10_ffff);
+            let Some(code) = code else {
+                return self.fault(start, "an invalid Unicode escape");
+            };
+            match (u16::try_from(code), char::from_u32(code)) {
+                (Ok(unit), _) => units.push(unit),
+                (Err(_), Some(c)) => units.extend_from_slice(c.encode_utf16(&mut [0; 2])),
+                (Err(_), None) => return self.fault(start, "an invalid Unicode escape"),
+            }
+            rest = &tail[skip + digits..];
+        }
+        units.extend(rest.encode_utf16());
+        String::from_utf16(&units).or_else(|_| self.fault(start, "half a surrogate pair"))
+    }
+
+    fn quoted_identifier(&mut self) -> Result<String, LexFault> {
+        let start = self.at;
+        self.at += 1;
+        let mut name = String::new();
+        loop {
+            let rest = &self.text[self.at..];
+            let Some(quote) = rest.find('"') else {
+                return self.fault(start, "an unterminated quoted identifier");
+            };
+            name.push_str(&rest[..quote]);
+            self.at += quote + 1;
+            if self.peek(0) != b'"' {
+                break;
+            }
+            name.push('"');
+            self.at += 1;
+        }
+        if name.is_empty() { self.fault(start, "a zero-length identifier") } else { Ok(name) }
+    }
+
+    /// `$n` or a dollar-quoted string.
+    fn dollar(&mut self) -> Result<TokenKind, LexFault> {
+        let start = self.at;
+        if self.peek(1).is_ascii_digit() {
+            self.at += 1;
+            while self.peek(0).is_ascii_digit() {
+                self.at += 1;
+            }
+            if is_ident_start(self.peek(0)) {
+                return self.fault(start, "letters right behind a parameter");
+            }
+            return match self.text[start + 1..self.at].parse::<u16>() {
+                Ok(number) if number > 0 => Ok(TokenKind::Parameter(number)),
+                _ => self.fault(start, "a parameter number out of range"),
+            };
+        }
+        let mut tag_end = start + 1;
+        if is_ident_start(self.peek(1)) {
+            while self.bytes.get(tag_end).is_some_and(|&b| is_ident_part(b) && b != b'$') {
+                tag_end += 1;
+            }
+        }
+        if self.bytes.get(tag_end) != Some(&b'$') {
+            return self.fault(start, "a lone dollar sign");
+        }
+        let tag = &self.text[start..=tag_end];
+        let body = tag_end + 1;
+        match self.text[body..].find(tag) {
+            Some(length) => {
+                self.at = body + length + tag.len();
+                Ok(TokenKind::Text(self.text[body..body + length].to_owned()))
+            }
+            None => self.fault(start, "an unterminated dollar-quoted string"),
+        }
+    }
+
+    fn digits(&mut self) {
+        while self.peek(0).is_ascii_digit() {
+            self.at += 1;
+        }
+    }
+
+    fn number(&mut self) -> Result<TokenKind, LexFault> {
+        let start = self.at;
+        self.digits();
+        if self.peek(0) == b'.' && self.peek(1) != b'.' {
+            self.at += 1;
+            self.digits();
+        }
+        if matches!(self.peek(0), b'e' | b'E') {
+            let sign = usize::from(matches!(self.peek(1), b'+' | b'-'));
+            if self.peek(1 + sign).is_ascii_digit() {
+                self.at += 1 + sign;
+                self.digits();
+            }
+        }
+        // PostgreSQL 15 refuses letters here, 14 begins a new token, 16 has 0x and 1_000: vouch for none.
+        if is_ident_start(self.peek(0)) {
+            return self.fault(start, "letters right behind a number");
+        }
+        Ok(TokenKind::Number)
+    }
+
+    /// The longest run of operator characters that holds no comment start, less trailing `+` and `-` where
+    /// no character of `~!@#^&|` + "`" + `?%` makes them part of it (manual, 4.1.3).
+    fn operator(&mut self) {
+        let start = self.at;
+        let mut end = start;
+        while self.bytes.get(end).is_some_and(|&b| is_operator(b)) {
+            let pair = (self.bytes[end], self.bytes.get(end + 1).copied());
+            if end > start && matches!(pair, (b'-', Some(b'-')) | (b'/', Some(b'*'))) {
+                break;
+            }
+            end += 1;
+        }
+        if !self.bytes[start..end].iter().any(|b| b"~!@#^&|`?%".contains(b)) {
+            while end - start > 1 && matches!(self.bytes[end - 1], b'+' | b'-') {
+                end -= 1;
+            }
+        }
+        self.at = end;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kinds(text: &str) -> Vec<TokenKind> {
+        lex(text, true).unwrap().into_iter().map(|t| t.kind).collect()
+    }
+
+    fn texts(text: &str, conforming: bool) -> Vec<String> {
+        lex(text, conforming).unwrap().into_iter().map(|t| text[t.start..t.end].to_owned()).collect()
+    }
+
+    fn word(name: &str) -> TokenKind {
+        TokenKind::Word { name: name.into(), quoted: false }
+    }
+
+    #[test]
+    fn words_fold_as_the_server_folds_them() {
+        assert_eq!(kinds("SeLeCt É$1"), [word("select"), word("É$1")]);
+        assert_eq!(kinds("\"Sel\"\"ect\""), [TokenKind::Word { name: "Sel\"ect".into(), quoted: true }]);
+        assert_eq!(kinds("U&\"c\\006Fntacts\""), [TokenKind::Word { name: "contacts".into(), quoted: true }]);
+        let long = "é".repeat(40);
+        assert_eq!(kinds(&long), [word(&"é".repeat(31))]);
+    }
+
+    #[test]
+    fn strings_are_decoded() {
+        let text = |s: &str| TokenKind::Text(s.into());
+        assert_eq!(kinds("'a''b'"), [text("a'b")]);
+        assert_eq!(kinds(r"'a\'"), [text(r"a\")]);
+        assert_eq!(kinds(r"E'a\'b\x41\101\u00e9\U0001F600\n'"), [text("a'bAA\u{e9}\u{1f600}\n")]);
+        assert_eq!(kinds(r"E'\ud83d\ude00'"), [text("\u{1f600}")]);
+        assert_eq!(kinds("'a'\n 'b' 'c'"), [text("ab"), text("c")]);
+        assert_eq!(kinds("'a' -- x\n 'b'"), [text("ab")]);
+        assert_eq!(kinds("$a$ it's $b$ $a$"), [text(" it's $b$ ")]);
+        assert_eq!(kinds("$$x$$"), [text("x")]);
+        assert_eq!(kinds(r"U&'d\0061t\+000061'"), [text("data")]);
+        assert_eq!(kinds("x'1F' b'01' n'a'"), [TokenKind::OtherText, TokenKind::OtherText, TokenKind::OtherText]);
+    }
+
+    #[test]
+    fn s03_backslashes_follow_standard_conforming_strings() {
+        assert_eq!(texts(r"'\' OR 1=1 --'", true), [r"'\'", "OR", "1", "=", "1"]);
+        assert_eq!(texts(r"'\' OR 1=1 --'", false), [r"'\' OR 1=1 --'"]);
+    }
+
+    #[test]
+    fn operators_never_swallow_comments() {
+        assert_eq!(texts("a=--b\n1", true), ["a", "=", "1"]);
+        assert_eq!(texts("a+/* x /* y */ z */b", true), ["a", "+", "b"]);
+        assert_eq!(texts("a=-1", true), ["a", "=", "-", "1"]);
+        assert_eq!(texts("a@-1", true), ["a", "@-", "1"]);
+        assert_eq!(texts("a->>'b'::text", true), ["a", "->>", "'b'", "::", "text"]);
+        assert_eq!(texts("x[1:2]", true), ["x", "[", "1", ":", "2", "]"]);
+        assert_eq!(texts("1.5e3 .5 1..2", true), ["1.5e3", ".5", "1", "..", "2"]);
+    }
+
+    #[test]
+    fn s03_what_is_doubtful_is_a_fault() {
+        for text in ["'a", "\"a", "/* /* */", "$1x", "1a", "$a$ x", "U&'\\00zz'", "\"\"", "U&'x' UESCAPE '!'", r"E'\xff'", "a\0b", r"E'\u0000'"] {
+            assert!(lex(text, true).is_err(), "{text}");
+        }
+    }
+}
