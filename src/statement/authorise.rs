@@ -25,24 +25,44 @@ pub(super) fn authorise(inferred: Inferred, role: &RoleName) -> Result<Authorise
     for (attribute, what, position) in &inferred.uses {
         allow(attribute, *what, role, *position)?;
     }
-    let columns = inferred.outputs.iter().map(|types| types.as_ref().map(|types| types.iter().map(|ty| column(ty, role)).collect())).collect();
+    let columns = inferred
+        .outputs
+        .iter()
+        .map(|types| {
+            types
+                .as_ref()
+                .map(|types| types.iter().map(|ty| column(ty, role)).collect())
+        })
+        .collect();
     Ok(Authorised { inferred, columns })
 }
 
 fn column(ty: &Ty, role: &RoleName) -> ColumnPlan {
     match ty {
         Ty::Plain | Ty::Constant => ColumnPlan::Pass,
-        Ty::Held(attribute) => ColumnPlan::Open { attribute: attribute.clone(), show: attribute.sight(role).show.clone() },
+        Ty::Held(attribute) => ColumnPlan::Open {
+            attribute: attribute.clone(),
+            show: attribute.sight(role).show.clone(),
+        },
     }
 }
 
-fn allow(attribute: &Arc<Treated>, what: Use, role: &RoleName, position: Option<usize>) -> Result<(), Refusal> {
+fn allow(
+    attribute: &Arc<Treated>,
+    what: Use,
+    role: &RoleName,
+    position: Option<usize>,
+) -> Result<(), Refusal> {
     let plain_sight = attribute.sight(role).show == Show::Plain;
     match what {
         Use::Assign if attribute.may_assign(role) => Ok(()),
         Use::Assign => Err(refuse::denied(&attribute.name, "assign", position)),
         Use::Conflict if plain_sight => Ok(()),
-        Use::Conflict => Err(refuse::denied(&attribute.name, "compare, by ON CONFLICT,", position)),
+        Use::Conflict => Err(refuse::denied(
+            &attribute.name,
+            "compare, by ON CONFLICT,",
+            position,
+        )),
         Use::NullTest if plain_sight => Ok(()),
         Use::Compare | Use::NullTest => compare(attribute, role, position),
     }
@@ -50,16 +70,28 @@ fn allow(attribute: &Arc<Treated>, what: Use, role: &RoleName, position: Option<
 
 fn compare(attribute: &Treated, role: &RoleName, position: Option<usize>) -> Result<(), Refusal> {
     let sight = attribute.sight(role);
-    let allowed = sight.show == Show::Plain || sight.compare.contains(&crate::policy::decide::Search::Equal);
+    let allowed = sight.show == Show::Plain
+        || sight
+            .compare
+            .contains(&crate::policy::decide::Search::Equal);
     if !allowed {
         return Err(refuse::denied(&attribute.name, "compare", position));
     }
     if !attribute.compares_equal() {
-        return Err(refuse::search_missing(&attribute.name, "equality", "equal", position));
+        return Err(refuse::search_missing(
+            &attribute.name,
+            "equality",
+            "equal",
+            position,
+        ));
     }
     match (&sight.show, &attribute.store) {
         // The role's literal is a token there: turning it back is not supported yet.
-        (Show::Token(_), Store::Encrypt { .. } | Store::Plain) => Err(refuse::not_computable(&attribute.name, "a comparison by a token", position)),
+        (Show::Token(_), Store::Encrypt { .. } | Store::Plain) => Err(refuse::not_computable(
+            &attribute.name,
+            "a comparison by a token",
+            position,
+        )),
         _ => Ok(()),
     }
 }

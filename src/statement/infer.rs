@@ -10,7 +10,10 @@ use std::sync::Arc;
 use super::plan::{Refusal, Shape};
 use super::refuse;
 use super::treatment::{Treatment, treatment};
-use super::tree::{Body, CastType, Change, ColumnRef, ConstantKind, Expr, Extent, Form, Insert, Item, Node, Origin, Place, QueryId, Resolved, Rows, Select, SourceId};
+use super::tree::{
+    Body, CastType, Change, ColumnRef, ConstantKind, Expr, Extent, Form, Insert, Item, Node,
+    Origin, Place, QueryId, Resolved, Rows, Select, SourceId,
+};
 use crate::ident::RoleName;
 use crate::policy::decide::{Store, Treated};
 use crate::types::{LogicalType, TypeClass};
@@ -100,7 +103,12 @@ pub(super) struct Inferred {
 /// # Errors
 /// A [`Refusal`] for a use of a held attribute that what is stored cannot answer.
 pub(super) fn infer(resolved: Resolved, role: &RoleName) -> Result<Inferred, Refusal> {
-    let mut inference = Inference { resolved: &resolved, role, types: Vec::new(), found: Found::default() };
+    let mut inference = Inference {
+        resolved: &resolved,
+        role,
+        types: Vec::new(),
+        found: Found::default(),
+    };
     for query in 0..resolved.queries.len() {
         let types = inference.query(QueryId(query))?;
         inference.types.push(types);
@@ -109,8 +117,22 @@ pub(super) fn infer(resolved: Resolved, role: &RoleName) -> Result<Inferred, Ref
     for (node, _) in &resolved.statements {
         outputs.push(inference.node(node)?);
     }
-    let Found { uses, adapted, drops, masked, grouped } = inference.found;
-    Ok(Inferred { resolved, uses, adapted, drops, masked, grouped, outputs })
+    let Found {
+        uses,
+        adapted,
+        drops,
+        masked,
+        grouped,
+    } = inference.found;
+    Ok(Inferred {
+        resolved,
+        uses,
+        adapted,
+        drops,
+        masked,
+        grouped,
+        outputs,
+    })
 }
 
 #[derive(Default)]
@@ -159,11 +181,21 @@ impl Inference<'_> {
                 let types = self.select(select)?;
                 let held = types.iter().any(|t| matches!(t, Ty::Held(_)));
                 match (query.outputs.is_some(), held) {
-                    (false, true) => return Err(refuse::unsupported("* over a source whose columns are not known, beside a treated attribute,", None)),
+                    (false, true) => {
+                        return Err(refuse::unsupported(
+                            "* over a source whose columns are not known, beside a treated attribute,",
+                            None,
+                        ));
+                    }
                     (known, _) => known.then_some(types),
                 }
             }
-            Body::Set { left, right, all, extent } => self.set_operation((*left, *right), *all, *extent)?,
+            Body::Set {
+                left,
+                right,
+                all,
+                extent,
+            } => self.set_operation((*left, *right), *all, *extent)?,
             Body::Values(rows) => {
                 for row in rows {
                     self.all_plain(row, &Form::Named("VALUES"))?;
@@ -186,7 +218,14 @@ impl Inference<'_> {
     /// A locking read needs the relation itself: one replaced by a subselect cannot be locked.
     fn check_locks(&self, sources: &[SourceId]) -> Result<(), Refusal> {
         let replaced = sources.iter().any(|&s| self.is_replaced(s));
-        if replaced { Err(refuse::unsupported("a locking read of a relation with masked attributes", None)) } else { Ok(()) }
+        if replaced {
+            Err(refuse::unsupported(
+                "a locking read of a relation with masked attributes",
+                None,
+            ))
+        } else {
+            Ok(())
+        }
     }
 
     /// Whether a source in FROM has attributes that the role sees masked.
@@ -241,19 +280,37 @@ impl Inference<'_> {
         self.compare_types(left, right, None)
     }
 
-    fn set_operation(&mut self, (left, right): (QueryId, QueryId), all: bool, extent: Option<Extent>) -> Result<Option<Vec<Ty>>, Refusal> {
+    fn set_operation(
+        &mut self,
+        (left, right): (QueryId, QueryId),
+        all: bool,
+        extent: Option<Extent>,
+    ) -> Result<Option<Vec<Ty>>, Refusal> {
         let (left, right) = (self.types[left.0].clone(), self.types[right.0].clone());
         let (Some(left), Some(right)) = (left.clone(), right.clone()) else {
             // One side is not known, hence plain: the other must be too.
-            return match left.or(right).into_iter().flatten().find_map(|t| if let Ty::Held(a) = t { Some(a) } else { None }) {
-                Some(attribute) => Err(refuse::not_computable(&attribute.name, "a set operation with columns that are not known", None)),
+            return match left
+                .or(right)
+                .into_iter()
+                .flatten()
+                .find_map(|t| if let Ty::Held(a) = t { Some(a) } else { None })
+            {
+                Some(attribute) => Err(refuse::not_computable(
+                    &attribute.name,
+                    "a set operation with columns that are not known",
+                    None,
+                )),
                 None => Ok(None),
             };
         };
         let mut types = Vec::with_capacity(left.len());
         for index in 0..left.len().max(right.len()) {
             types.push(match (left.get(index), right.get(index)) {
-                (Some(Ty::Held(l)), Some(Ty::Held(r))) if one_form(l, r) && l.sight(self.role) == r.sight(self.role) && l.logical == r.logical => {
+                (Some(Ty::Held(l)), Some(Ty::Held(r)))
+                    if one_form(l, r)
+                        && l.sight(self.role) == r.sight(self.role)
+                        && l.logical == r.logical =>
+                {
                     if !all {
                         self.uses(l, Use::Compare, extent);
                         self.uses(r, Use::Compare, extent);
@@ -261,7 +318,11 @@ impl Inference<'_> {
                     Ty::Held(l.clone())
                 }
                 (Some(Ty::Held(a)), _) | (_, Some(Ty::Held(a))) => {
-                    return Err(refuse::not_computable(&a.name, "a set operation with something else", self.position(extent)));
+                    return Err(refuse::not_computable(
+                        &a.name,
+                        "a set operation with something else",
+                        self.position(extent),
+                    ));
                 }
                 _ => Ty::Plain,
             });
@@ -272,21 +333,43 @@ impl Inference<'_> {
     /// The type of a column; `extent` is where it is mentioned.
     fn column(&mut self, column: ColumnRef, extent: Option<Extent>) -> Result<Ty, Refusal> {
         let source = &self.resolved.sources[column.source.0];
-        let origin = source.columns.as_ref().and_then(|c| c.get(column.column)).map_or(&Origin::Plain, |c| &c.origin);
+        let origin = source
+            .columns
+            .as_ref()
+            .and_then(|c| c.get(column.column))
+            .map_or(&Origin::Plain, |c| &c.origin);
         match origin {
             Origin::Plain => Ok(Ty::Plain),
             Origin::Output(query, index) => {
-                let ty = self.types.get(query.0).and_then(Option::as_ref).and_then(|t| t.get(*index));
-                ty.cloned().ok_or_else(|| refuse::unsupported("a column of a query that is not known yet", self.position(extent)))
+                let ty = self
+                    .types
+                    .get(query.0)
+                    .and_then(Option::as_ref)
+                    .and_then(|t| t.get(*index));
+                ty.cloned().ok_or_else(|| {
+                    refuse::unsupported(
+                        "a column of a query that is not known yet",
+                        self.position(extent),
+                    )
+                })
             }
             Origin::Treated(attribute) => match treatment(attribute, self.role) {
                 Treatment::Free => Ok(Ty::Plain),
                 Treatment::Held => Ok(Ty::Held(attribute.clone())),
-                Treatment::Denied(refusal) => Err(Refusal { position: self.position(extent), ..refusal }),
+                Treatment::Denied(refusal) => Err(Refusal {
+                    position: self.position(extent),
+                    ..refusal
+                }),
                 Treatment::Masked if source.place == Place::From => Ok(Ty::Plain),
                 Treatment::Masked => {
-                    let extent = extent.ok_or_else(|| refuse::unsupported("this mention of a masked attribute", None))?;
-                    self.found.masked.push(MaskedMention { column, extent, label: None });
+                    let extent = extent.ok_or_else(|| {
+                        refuse::unsupported("this mention of a masked attribute", None)
+                    })?;
+                    self.found.masked.push(MaskedMention {
+                        column,
+                        extent,
+                        label: None,
+                    });
                     Ok(Ty::Plain)
                 }
             },
@@ -310,11 +393,21 @@ impl Inference<'_> {
         }
         let encrypted = matches!(attribute.store, Store::Encrypt { .. });
         match form {
-            Form::Range(what) if encrypted => refuse::search_missing(&attribute.name, what, "order", position),
-            Form::Pattern(what) if encrypted => refuse::search_missing(&attribute.name, what, "substring", position),
-            Form::Case(name) if encrypted => refuse::search_missing(&attribute.name, &format!("{name}()"), "nocase", position),
-            Form::Case(name) | Form::Function(name) => refuse::not_computable(&attribute.name, &format!("{name}()"), position),
-            Form::Range(what) | Form::Pattern(what) | Form::Named(what) => refuse::not_computable(&attribute.name, what, position),
+            Form::Range(what) if encrypted => {
+                refuse::search_missing(&attribute.name, what, "order", position)
+            }
+            Form::Pattern(what) if encrypted => {
+                refuse::search_missing(&attribute.name, what, "substring", position)
+            }
+            Form::Case(name) if encrypted => {
+                refuse::search_missing(&attribute.name, &format!("{name}()"), "nocase", position)
+            }
+            Form::Case(name) | Form::Function(name) => {
+                refuse::not_computable(&attribute.name, &format!("{name}()"), position)
+            }
+            Form::Range(what) | Form::Pattern(what) | Form::Named(what) => {
+                refuse::not_computable(&attribute.name, what, position)
+            }
         }
     }
 
@@ -322,13 +415,33 @@ impl Inference<'_> {
         match expr {
             Expr::Column { column, extent } => self.column(*column, Some(*extent)),
             Expr::WholeRow { source, extent } => self.whole_row(*source, *extent),
-            Expr::Constant { kind: ConstantKind::Foreign, .. } => Ok(Ty::Plain),
+            Expr::Constant {
+                kind: ConstantKind::Foreign,
+                ..
+            } => Ok(Ty::Plain),
             Expr::Constant { .. } | Expr::Parameter { .. } => Ok(Ty::Constant),
-            Expr::Cast { inner, ty, array, extent } => self.cast(inner, *ty, *array, *extent),
-            Expr::Compare { left, right, extent } => self.compare(left, std::slice::from_ref(right), *extent),
+            Expr::Cast {
+                inner,
+                ty,
+                array,
+                extent,
+            } => self.cast(inner, *ty, *array, *extent),
+            Expr::Compare {
+                left,
+                right,
+                extent,
+            } => self.compare(left, std::slice::from_ref(right), *extent),
             Expr::InList { left, list, extent } => self.compare(left, list, *extent),
-            Expr::InQuery { left, query, extent } => self.in_query(left, *query, *extent),
-            Expr::AnyArray { left, right, extent } => self.any_array(left, right, *extent),
+            Expr::InQuery {
+                left,
+                query,
+                extent,
+            } => self.in_query(left, *query, *extent),
+            Expr::AnyArray {
+                left,
+                right,
+                extent,
+            } => self.any_array(left, right, *extent),
             Expr::NullTest { operand, extent } => {
                 if let Ty::Held(attribute) = self.expr(operand)? {
                     self.uses(&attribute, Use::NullTest, Some(*extent));
@@ -338,7 +451,11 @@ impl Inference<'_> {
             }
             Expr::Count { argument, distinct } => {
                 if let Ty::Held(attribute) = self.expr(argument)? {
-                    let what = if *distinct { Use::Compare } else { Use::NullTest };
+                    let what = if *distinct {
+                        Use::Compare
+                    } else {
+                        Use::NullTest
+                    };
                     self.uses(&attribute, what, argument.extent());
                     self.found.grouped.extend(argument.extent());
                 }
@@ -346,11 +463,17 @@ impl Inference<'_> {
             }
             Expr::Query(query) => match self.types[query.0].as_deref() {
                 Some([only]) => Ok(only.clone()),
-                Some(types) if types.iter().any(|t| matches!(t, Ty::Held(_))) => Err(refuse::unsupported("a subquery of several columns here", None)),
+                Some(types) if types.iter().any(|t| matches!(t, Ty::Held(_))) => Err(
+                    refuse::unsupported("a subquery of several columns here", None),
+                ),
                 Some(_) | None => Ok(Ty::Plain),
             },
-            Expr::Exists(_) => Ok(Ty::Plain),
-            Expr::Other { form, operands, extent: _ } => {
+            Expr::Exists => Ok(Ty::Plain),
+            Expr::Other {
+                form,
+                operands,
+                extent: _,
+            } => {
                 self.all_plain(operands, form)?;
                 Ok(Ty::Plain)
             }
@@ -365,37 +488,68 @@ impl Inference<'_> {
             let masked = self.found.masked.len();
             let ty = self.column(ColumnRef { source, column }, Some(extent))?;
             if matches!(ty, Ty::Held(_)) || self.found.masked.len() > masked {
-                return Err(refuse::unsupported("a whole row with a treated attribute in it", self.position(Some(extent))));
+                return Err(refuse::unsupported(
+                    "a whole row with a treated attribute in it",
+                    self.position(Some(extent)),
+                ));
             }
         }
         Ok(Ty::Plain)
     }
 
     /// A cast inside a type class is dropped: the stored form is the same.
-    fn cast(&mut self, inner: &Expr, ty: CastType, array: bool, extent: Extent) -> Result<Ty, Refusal> {
+    fn cast(
+        &mut self,
+        inner: &Expr,
+        ty: CastType,
+        array: bool,
+        extent: Extent,
+    ) -> Result<Ty, Refusal> {
         match (self.expr(inner)?, inner.extent()) {
             (Ty::Held(attribute), Some(within)) if !array && attribute.store != Store::Plain => {
-                let same_class = ty.and_then(|(oid, typmod)| LogicalType::from_oid(oid, typmod)).filter(|to| keeps_value(attribute.logical, *to));
+                let same_class = ty
+                    .and_then(|(oid, typmod)| LogicalType::from_oid(oid, typmod))
+                    .filter(|to| keeps_value(attribute.logical, *to));
                 let Some(to) = same_class else {
                     return Err(self.not_for(&attribute, &Form::Named("this cast"), Some(extent)));
                 };
-                self.found.drops.push(Extent { start: extent.start, end: within.start });
-                self.found.drops.push(Extent { start: within.end, end: extent.end });
-                Ok(Ty::Held(Arc::new(Treated { logical: to, ..(*attribute).clone() })))
+                self.found.drops.push(Extent {
+                    start: extent.start,
+                    end: within.start,
+                });
+                self.found.drops.push(Extent {
+                    start: within.end,
+                    end: extent.end,
+                });
+                Ok(Ty::Held(Arc::new(Treated {
+                    logical: to,
+                    ..(*attribute).clone()
+                })))
             }
-            (Ty::Held(attribute), _) => Err(self.not_for(&attribute, &Form::Named("this cast"), Some(extent))),
+            (Ty::Held(attribute), _) => {
+                Err(self.not_for(&attribute, &Form::Named("this cast"), Some(extent)))
+            }
             (ty, _) => Ok(ty),
         }
     }
 
-    fn compare_types(&mut self, left: Ty, right: Ty, extent: Option<Extent>) -> Result<(), Refusal> {
+    fn compare_types(
+        &mut self,
+        left: Ty,
+        right: Ty,
+        extent: Option<Extent>,
+    ) -> Result<(), Refusal> {
         match (left, right) {
             (Ty::Held(l), Ty::Held(r)) if one_form(&l, &r) => {
                 self.uses(&l, Use::Compare, extent);
                 self.uses(&r, Use::Compare, extent);
                 Ok(())
             }
-            (Ty::Held(a), _) | (_, Ty::Held(a)) => Err(self.not_for(&a, &Form::Named("a comparison with something of another domain"), extent)),
+            (Ty::Held(a), _) | (_, Ty::Held(a)) => Err(self.not_for(
+                &a,
+                &Form::Named("a comparison with something of another domain"),
+                extent,
+            )),
             (Ty::Plain | Ty::Constant, Ty::Plain | Ty::Constant) => Ok(()),
         }
     }
@@ -408,8 +562,12 @@ impl Inference<'_> {
             let right_ty = self.expr(right)?;
             met |= matches!(right_ty, Ty::Held(_));
             match (&left_ty, right_ty) {
-                (Ty::Held(attribute), Ty::Constant) => self.adapt(right, attribute, Shape::Value, false)?,
-                (Ty::Constant, Ty::Held(attribute)) if list.len() == 1 => self.adapt(left, &attribute, Shape::Value, false)?,
+                (Ty::Held(attribute), Ty::Constant) => {
+                    self.adapt(right, attribute, Shape::Value, false)?
+                }
+                (Ty::Constant, Ty::Held(attribute)) if list.len() == 1 => {
+                    self.adapt(left, &attribute, Shape::Value, false)?
+                }
                 (_, right_ty) => self.compare_types(left_ty.clone(), right_ty, Some(extent))?,
             }
         }
@@ -423,7 +581,12 @@ impl Inference<'_> {
         let left = self.expr(left)?;
         let right = match self.types[query.0].as_deref() {
             Some([only]) => only.clone(),
-            Some(types) if types.iter().any(|t| matches!(t, Ty::Held(_))) => return Err(refuse::unsupported("IN over a query of several columns", self.position(Some(extent)))),
+            Some(types) if types.iter().any(|t| matches!(t, Ty::Held(_))) => {
+                return Err(refuse::unsupported(
+                    "IN over a query of several columns",
+                    self.position(Some(extent)),
+                ));
+            }
             Some(_) | None => Ty::Plain,
         };
         if matches!(left, Ty::Held(_)) {
@@ -439,52 +602,111 @@ impl Inference<'_> {
                 self.found.grouped.push(extent);
                 self.adapt(right, &attribute, Shape::Array, false)?;
             }
-            (Ty::Held(a), _) | (_, Ty::Held(a)) => return Err(self.not_for(&a, &Form::Named("ANY or ALL in this form"), Some(extent))),
+            (Ty::Held(a), _) | (_, Ty::Held(a)) => {
+                return Err(self.not_for(
+                    &a,
+                    &Form::Named("ANY or ALL in this form"),
+                    Some(extent),
+                ));
+            }
             _ => {}
         }
         Ok(Ty::Plain)
     }
 
     /// Carries an attribute to the constant or parameter it meets.
-    fn adapt(&mut self, expr: &Expr, attribute: &Arc<Treated>, shape: Shape, assigned: bool) -> Result<(), Refusal> {
+    fn adapt(
+        &mut self,
+        expr: &Expr,
+        attribute: &Arc<Treated>,
+        shape: Shape,
+        assigned: bool,
+    ) -> Result<(), Refusal> {
         let position = self.position(expr.extent());
         let refused = |what| refuse::not_computable(&attribute.name, what, position);
-        self.uses(attribute, if assigned { Use::Assign } else { Use::Compare }, expr.extent());
+        self.uses(
+            attribute,
+            if assigned { Use::Assign } else { Use::Compare },
+            expr.extent(),
+        );
         let (inner, cast, array, extent) = match expr {
-            Expr::Cast { inner, ty, array, extent } => {
+            Expr::Cast {
+                inner,
+                ty,
+                array,
+                extent,
+            } => {
                 let cast = ty.ok_or_else(|| refused("a comparison with this cast"))?;
                 (inner.as_ref(), Some(cast), *array, *extent)
             }
-            other => (other, None, shape == Shape::Array, other.extent().ok_or_else(|| refused("a comparison with this expression"))?),
+            other => (
+                other,
+                None,
+                shape == Shape::Array,
+                other
+                    .extent()
+                    .ok_or_else(|| refused("a comparison with this expression"))?,
+            ),
         };
         if array != (shape == Shape::Array) {
             return Err(refused("a comparison with this cast"));
         }
         let site = match inner {
             Expr::Parameter { number, .. } => Site::Parameter(*number),
-            Expr::Constant { kind: ConstantKind::Default, .. } if assigned && cast.is_none() => return Ok(()),
-            Expr::Constant { kind, extent } if cast.is_some() || constant_fits(*kind, attribute, assigned) => Site::Constant(*kind, *extent),
-            _ => return Err(refused("a comparison with, or assignment of, a value of another type")),
+            Expr::Constant {
+                kind: ConstantKind::Default,
+                ..
+            } if assigned && cast.is_none() => return Ok(()),
+            Expr::Constant { kind, extent }
+                if cast.is_some() || constant_fits(*kind, attribute, assigned) =>
+            {
+                Site::Constant(*kind, *extent)
+            }
+            _ => {
+                return Err(refused(
+                    "a comparison with, or assignment of, a value of another type",
+                ));
+            }
         };
         if attribute.store == Store::Plain {
             return Ok(());
         }
         if cast.is_some_and(|(oid, typmod)| !cast_fits(oid, typmod, attribute)) {
-            return Err(refused("a comparison with, or assignment of, a value of another type"));
+            return Err(refused(
+                "a comparison with, or assignment of, a value of another type",
+            ));
         }
-        self.found.adapted.insert(extent.start, Adapted { attribute: attribute.clone(), extent, site, shape, cast, assigned });
+        self.found.adapted.insert(
+            extent.start,
+            Adapted {
+                attribute: attribute.clone(),
+                extent,
+                site,
+                shape,
+                cast,
+                assigned,
+            },
+        );
         Ok(())
     }
 
     /// `column = value` of INSERT, UPDATE or DO UPDATE.
     fn assign(&mut self, target: SourceId, column: usize, value: &Expr) -> Result<(), Refusal> {
-        let origin = self.resolved.sources[target.0].columns.as_ref().and_then(|c| c.get(column)).map(|c| c.origin.clone());
+        let origin = self.resolved.sources[target.0]
+            .columns
+            .as_ref()
+            .and_then(|c| c.get(column))
+            .map(|c| c.origin.clone());
         let ty = self.expr(value)?;
         let attribute = match origin {
             Some(Origin::Treated(attribute)) => attribute,
             Some(Origin::Output(..) | Origin::Plain) | None => {
                 return match ty {
-                    Ty::Held(a) => Err(refuse::not_computable(&a.name, "copying into an attribute of another domain", self.position(value.extent()))),
+                    Ty::Held(a) => Err(refuse::not_computable(
+                        &a.name,
+                        "copying into an attribute of another domain",
+                        self.position(value.extent()),
+                    )),
                     Ty::Plain | Ty::Constant => Ok(()),
                 };
             }
@@ -497,15 +719,25 @@ impl Inference<'_> {
                 Ok(())
             }
             (Treatment::Held, Ty::Constant) => self.adapt(value, &attribute, Shape::Value, true),
-            (Treatment::Held, Ty::Held(from)) if one_form(&from, &attribute) && from.logical == attribute.logical => {
+            (Treatment::Held, Ty::Held(from))
+                if one_form(&from, &attribute) && from.logical == attribute.logical =>
+            {
                 self.uses(&attribute, Use::Assign, value.extent());
                 self.uses(&from, Use::Assign, value.extent());
                 Ok(())
             }
-            (Treatment::Free, Ty::Held(a)) => Err(refuse::not_computable(&a.name, "copying into an attribute of another domain", self.position(value.extent()))),
+            (Treatment::Free, Ty::Held(a)) => Err(refuse::not_computable(
+                &a.name,
+                "copying into an attribute of another domain",
+                self.position(value.extent()),
+            )),
             (Treatment::Held, Ty::Plain | Ty::Held(_)) => {
                 self.uses(&attribute, Use::Assign, value.extent());
-                Err(refuse::not_computable(&attribute.name, "an assignment of an expression", self.position(value.extent())))
+                Err(refuse::not_computable(
+                    &attribute.name,
+                    "an assignment of an expression",
+                    self.position(value.extent()),
+                ))
             }
         }
     }
@@ -543,23 +775,35 @@ impl Inference<'_> {
 
     /// ON CONFLICT without a target compares by every unique constraint: it needs plain sight of all that is treated.
     fn conflict_over_all(&mut self, target: SourceId) {
-        let columns = self.resolved.sources[target.0].columns.as_deref().unwrap_or_default();
+        let columns = self.resolved.sources[target.0]
+            .columns
+            .as_deref()
+            .unwrap_or_default();
         for column in columns {
             if let Origin::Treated(attribute) = &column.origin {
-                self.found.uses.push((attribute.clone(), Use::Conflict, None));
+                self.found
+                    .uses
+                    .push((attribute.clone(), Use::Conflict, None));
             }
         }
     }
 
     fn origin(&self, column: ColumnRef) -> Option<&Origin> {
-        self.resolved.sources[column.source.0].columns.as_ref()?.get(column.column).map(|c| &c.origin)
+        self.resolved.sources[column.source.0]
+            .columns
+            .as_ref()?
+            .get(column.column)
+            .map(|c| &c.origin)
     }
 
     fn assign_row(&mut self, insert: &Insert, row: &[Expr]) -> Result<(), Refusal> {
         for (value, &column) in row.iter().zip(&insert.columns) {
             self.assign(insert.target, column, value)?;
         }
-        self.all_plain(row.get(insert.columns.len()..).unwrap_or_default(), &Form::Named("VALUES"))
+        self.all_plain(
+            row.get(insert.columns.len()..).unwrap_or_default(),
+            &Form::Named("VALUES"),
+        )
     }
 
     /// INSERT … SELECT: a select list's own constants are adapted as those of VALUES are.
@@ -578,12 +822,23 @@ impl Inference<'_> {
                 Some(Ty::Held(attribute)) => Some(attribute.clone()),
                 _ => None,
             };
-            let target = match self.origin(ColumnRef { source: insert.target, column }) {
-                Some(Origin::Treated(attribute)) if !matches!(treatment(attribute, self.role), Treatment::Free) => Some(attribute.clone()),
+            let target = match self.origin(ColumnRef {
+                source: insert.target,
+                column,
+            }) {
+                Some(Origin::Treated(attribute))
+                    if !matches!(treatment(attribute, self.role), Treatment::Free) =>
+                {
+                    Some(attribute.clone())
+                }
                 _ => None,
             };
             if let Some(attribute) = target.or(held) {
-                return Err(refuse::not_computable(&attribute.name, "INSERT … SELECT of this form", None));
+                return Err(refuse::not_computable(
+                    &attribute.name,
+                    "INSERT … SELECT of this form",
+                    None,
+                ));
             }
         }
         Ok(())
@@ -606,7 +861,10 @@ impl Inference<'_> {
         let types = self.items(items)?;
         for mention in &mut self.found.masked[masked..] {
             if items.iter().any(|i| i.from_star == Some(mention.extent)) {
-                return Err(refuse::unsupported("RETURNING * of a relation with masked attributes: name the columns; it", None));
+                return Err(refuse::unsupported(
+                    "RETURNING * of a relation with masked attributes: name the columns; it",
+                    None,
+                ));
             }
             let bare = |i: &&Item| matches!(&i.expr, Expr::Column { extent, .. } if *extent == mention.extent);
             mention.label = items.iter().find(bare).map(|i| i.name.clone());
@@ -617,16 +875,22 @@ impl Inference<'_> {
 
 /// Whether equal values of the two attributes are equal as stored.
 fn one_form(left: &Treated, right: &Treated) -> bool {
-    left.domain == right.domain && left.store == right.store && left.logical.class() == right.logical.class()
+    left.domain == right.domain
+        && left.store == right.store
+        && left.logical.class() == right.logical.class()
 }
 
 /// Whether a cast changes no value and no canonical form.
 fn keeps_value(from: LogicalType, to: LogicalType) -> bool {
     from == to
         || match (from, to) {
-            (LogicalType::Text | LogicalType::Varchar(_), LogicalType::Text | LogicalType::Varchar(None)) => true,
+            (
+                LogicalType::Text | LogicalType::Varchar(_),
+                LogicalType::Text | LogicalType::Varchar(None),
+            ) => true,
             (LogicalType::Int4, LogicalType::Int8) => true,
-            (LogicalType::Timestamp(_), LogicalType::Timestamp(None)) | (LogicalType::Timestamptz(_), LogicalType::Timestamptz(None)) => true,
+            (LogicalType::Timestamp(_), LogicalType::Timestamp(None))
+            | (LogicalType::Timestamptz(_), LogicalType::Timestamptz(None)) => true,
             _ => false,
         }
 }

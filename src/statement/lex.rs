@@ -53,27 +53,46 @@ pub(super) struct LexFault {
 /// # Errors
 /// [`LexFault`] for what is unterminated, not UTF-8 after escapes, or ambiguous between server versions.
 pub(super) fn lex(text: &str, standard_conforming_strings: bool) -> Result<Vec<Token>, LexFault> {
-    let mut lexer = Lexer { text, bytes: text.as_bytes(), at: 0, plain_backslash: standard_conforming_strings };
+    let mut lexer = Lexer {
+        text,
+        bytes: text.as_bytes(),
+        at: 0,
+        plain_backslash: standard_conforming_strings,
+    };
     let mut tokens = Vec::with_capacity(text.len() / 4);
     while lexer.skip_blank()? {
         let start = lexer.at;
         let kind = lexer.token()?;
-        tokens.push(Token { kind, start, end: lexer.at });
+        tokens.push(Token {
+            kind,
+            start,
+            end: lexer.at,
+        });
     }
     join_uescape(tokens, text)
 }
 
 /// `U&'…' UESCAPE 'c'` is refused rather than decoded: no driver and no ORM writes it.
 fn join_uescape(tokens: Vec<Token>, _text: &str) -> Result<Vec<Token>, LexFault> {
-    match tokens.iter().find(|t| matches!(&t.kind, TokenKind::Word { name, quoted: false } if name == "uescape")) {
-        Some(token) => Err(LexFault { position: token.start, what: "UESCAPE" }),
+    match tokens
+        .iter()
+        .find(|t| matches!(&t.kind, TokenKind::Word { name, quoted: false } if name == "uescape"))
+    {
+        Some(token) => Err(LexFault {
+            position: token.start,
+            what: "UESCAPE",
+        }),
         None => Ok(tokens),
     }
 }
 
 /// Folds an identifier as the server does: ASCII letters to lower case unless quoted, cut to 63 bytes.
 pub(super) fn fold(raw: &str, quoted: bool) -> String {
-    let mut name = if quoted { raw.to_owned() } else { raw.to_ascii_lowercase() };
+    let mut name = if quoted {
+        raw.to_owned()
+    } else {
+        raw.to_ascii_lowercase()
+    };
     if name.len() > IDENTIFIER_BYTES_MAX {
         let mut cut = IDENTIFIER_BYTES_MAX;
         while !name.is_char_boundary(cut) {
@@ -151,7 +170,9 @@ impl Lexer<'_> {
                         return Ok(());
                     }
                 }
-                _ if self.at >= self.bytes.len() => return self.fault(start, "an unterminated comment"),
+                _ if self.at >= self.bytes.len() => {
+                    return self.fault(start, "an unterminated comment");
+                }
                 _ => self.at += 1,
             }
         }
@@ -170,7 +191,10 @@ impl Lexer<'_> {
                 self.string(false).map(|_| TokenKind::OtherText)
             }
             b'u' | b'U' if next == b'&' && matches!(self.peek(2), b'\'' | b'"') => self.unicode(),
-            b'"' => self.quoted_identifier().map(|name| TokenKind::Word { name: fold(&name, true), quoted: true }),
+            b'"' => self.quoted_identifier().map(|name| TokenKind::Word {
+                name: fold(&name, true),
+                quoted: true,
+            }),
             b'$' => self.dollar(),
             b if is_ident_start(b) => Ok(self.word()),
             b if b.is_ascii_digit() || (b == b'.' && next.is_ascii_digit()) => self.number(),
@@ -199,7 +223,10 @@ impl Lexer<'_> {
         while is_ident_part(self.peek(0)) {
             self.at += 1;
         }
-        TokenKind::Word { name: fold(&self.text[start..self.at], false), quoted: false }
+        TokenKind::Word {
+            name: fold(&self.text[start..self.at], false),
+            quoted: false,
+        }
     }
 
     /// The body of a quoted string, from its opening quote, with the pieces that a line break joins to it.
@@ -216,7 +243,12 @@ impl Lexer<'_> {
         String::from_utf8(bytes).or_else(|_| self.fault(start, "a string that is not UTF-8"))
     }
 
-    fn string_piece(&mut self, start: usize, escapes: bool, bytes: &mut Vec<u8>) -> Result<(), LexFault> {
+    fn string_piece(
+        &mut self,
+        start: usize,
+        escapes: bool,
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), LexFault> {
         loop {
             if self.at >= self.bytes.len() {
                 return self.fault(start, "an unterminated string");
@@ -354,7 +386,10 @@ impl Lexer<'_> {
         if self.peek(0) == b'"' {
             let raw = self.quoted_identifier()?;
             let name = self.unicode_escapes(start, &raw)?;
-            return Ok(TokenKind::Word { name: fold(&name, true), quoted: true });
+            return Ok(TokenKind::Word {
+                name: fold(&name, true),
+                quoted: true,
+            });
         }
         if !self.plain_backslash {
             return self.fault(start, "U&'' while standard_conforming_strings is off");
@@ -374,7 +409,11 @@ impl Lexer<'_> {
                 rest = after;
                 continue;
             }
-            let (digits, skip) = if tail.starts_with('+') { (6, 1) } else { (4, 0) };
+            let (digits, skip) = if tail.starts_with('+') {
+                (6, 1)
+            } else {
+                (4, 0)
+            };
             let code = tail
                 .get(skip..skip + digits)
                 .filter(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()))
@@ -411,7 +450,11 @@ impl Lexer<'_> {
             name.push('"');
             self.at += 1;
         }
-        if name.is_empty() { self.fault(start, "a zero-length identifier") } else { Ok(name) }
+        if name.is_empty() {
+            self.fault(start, "a zero-length identifier")
+        } else {
+            Ok(name)
+        }
     }
 
     /// `$n` or a dollar-quoted string.
@@ -432,7 +475,11 @@ impl Lexer<'_> {
         }
         let mut tag_end = start + 1;
         if is_ident_start(self.peek(1)) {
-            while self.bytes.get(tag_end).is_some_and(|&b| is_ident_part(b) && b != b'$') {
+            while self
+                .bytes
+                .get(tag_end)
+                .is_some_and(|&b| is_ident_part(b) && b != b'$')
+            {
                 tag_end += 1;
             }
         }
@@ -489,7 +536,10 @@ impl Lexer<'_> {
             }
             end += 1;
         }
-        if !self.bytes[start..end].iter().any(|b| b"~!@#^&|`?%".contains(b)) {
+        if !self.bytes[start..end]
+            .iter()
+            .any(|b| b"~!@#^&|`?%".contains(b))
+        {
             while end - start > 1 && matches!(self.bytes[end - 1], b'+' | b'-') {
                 end -= 1;
             }
@@ -503,22 +553,45 @@ mod tests {
     use super::*;
 
     fn kinds(text: &str) -> Vec<TokenKind> {
-        lex(text, true).unwrap().into_iter().map(|t| t.kind).collect()
+        lex(text, true)
+            .unwrap()
+            .into_iter()
+            .map(|t| t.kind)
+            .collect()
     }
 
     fn texts(text: &str, conforming: bool) -> Vec<String> {
-        lex(text, conforming).unwrap().into_iter().map(|t| text[t.start..t.end].to_owned()).collect()
+        lex(text, conforming)
+            .unwrap()
+            .into_iter()
+            .map(|t| text[t.start..t.end].to_owned())
+            .collect()
     }
 
     fn word(name: &str) -> TokenKind {
-        TokenKind::Word { name: name.into(), quoted: false }
+        TokenKind::Word {
+            name: name.into(),
+            quoted: false,
+        }
     }
 
     #[test]
     fn words_fold_as_the_server_folds_them() {
         assert_eq!(kinds("SeLeCt É$1"), [word("select"), word("É$1")]);
-        assert_eq!(kinds("\"Sel\"\"ect\""), [TokenKind::Word { name: "Sel\"ect".into(), quoted: true }]);
-        assert_eq!(kinds("U&\"c\\006Fntacts\""), [TokenKind::Word { name: "contacts".into(), quoted: true }]);
+        assert_eq!(
+            kinds("\"Sel\"\"ect\""),
+            [TokenKind::Word {
+                name: "Sel\"ect".into(),
+                quoted: true
+            }]
+        );
+        assert_eq!(
+            kinds("U&\"c\\006Fntacts\""),
+            [TokenKind::Word {
+                name: "contacts".into(),
+                quoted: true
+            }]
+        );
         let long = "é".repeat(40);
         assert_eq!(kinds(&long), [word(&"é".repeat(31))]);
     }
@@ -528,19 +601,32 @@ mod tests {
         let text = |s: &str| TokenKind::Text(s.into());
         assert_eq!(kinds("'a''b'"), [text("a'b")]);
         assert_eq!(kinds(r"'a\'"), [text(r"a\")]);
-        assert_eq!(kinds(r"E'a\'b\x41\101\u00e9\U0001F600\n'"), [text("a'bAA\u{e9}\u{1f600}\n")]);
+        assert_eq!(
+            kinds(r"E'a\'b\x41\101\u00e9\U0001F600\n'"),
+            [text("a'bAA\u{e9}\u{1f600}\n")]
+        );
         assert_eq!(kinds(r"E'\ud83d\ude00'"), [text("\u{1f600}")]);
         assert_eq!(kinds("'a'\n 'b' 'c'"), [text("ab"), text("c")]);
         assert_eq!(kinds("'a' -- x\n 'b'"), [text("ab")]);
         assert_eq!(kinds("$a$ it's $b$ $a$"), [text(" it's $b$ ")]);
         assert_eq!(kinds("$$x$$"), [text("x")]);
         assert_eq!(kinds(r"U&'d\0061t\+000061'"), [text("data")]);
-        assert_eq!(kinds("x'1F' b'01' n'a'"), [TokenKind::OtherText, TokenKind::OtherText, TokenKind::OtherText]);
+        assert_eq!(
+            kinds("x'1F' b'01' n'a'"),
+            [
+                TokenKind::OtherText,
+                TokenKind::OtherText,
+                TokenKind::OtherText
+            ]
+        );
     }
 
     #[test]
     fn s03_backslashes_follow_standard_conforming_strings() {
-        assert_eq!(texts(r"'\' OR 1=1 --'", true), [r"'\'", "OR", "1", "=", "1"]);
+        assert_eq!(
+            texts(r"'\' OR 1=1 --'", true),
+            [r"'\'", "OR", "1", "=", "1"]
+        );
         assert_eq!(texts(r"'\' OR 1=1 --'", false), [r"'\' OR 1=1 --'"]);
     }
 
@@ -550,14 +636,33 @@ mod tests {
         assert_eq!(texts("a+/* x /* y */ z */b", true), ["a", "+", "b"]);
         assert_eq!(texts("a=-1", true), ["a", "=", "-", "1"]);
         assert_eq!(texts("a@-1", true), ["a", "@-", "1"]);
-        assert_eq!(texts("a->>'b'::text", true), ["a", "->>", "'b'", "::", "text"]);
+        assert_eq!(
+            texts("a->>'b'::text", true),
+            ["a", "->>", "'b'", "::", "text"]
+        );
         assert_eq!(texts("x[1:2]", true), ["x", "[", "1", ":", "2", "]"]);
-        assert_eq!(texts("1.5e3 .5 1..2", true), ["1.5e3", ".5", "1", "..", "2"]);
+        assert_eq!(
+            texts("1.5e3 .5 1..2", true),
+            ["1.5e3", ".5", "1", "..", "2"]
+        );
     }
 
     #[test]
     fn s03_what_is_doubtful_is_a_fault() {
-        for text in ["'a", "\"a", "/* /* */", "$1x", "1a", "$a$ x", "U&'\\00zz'", "\"\"", "U&'x' UESCAPE '!'", r"E'\xff'", "a\0b", r"E'\u0000'"] {
+        for text in [
+            "'a",
+            "\"a",
+            "/* /* */",
+            "$1x",
+            "1a",
+            "$a$ x",
+            "U&'\\00zz'",
+            "\"\"",
+            "U&'x' UESCAPE '!'",
+            r"E'\xff'",
+            "a\0b",
+            r"E'\u0000'",
+        ] {
             assert!(lex(text, true).is_err(), "{text}");
         }
     }

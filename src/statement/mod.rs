@@ -63,7 +63,9 @@ fn stages(text: &str, context: &Context<'_>) -> Result<Option<plan::Plan>, Refus
     let Ok(tokens) = lex::lex(text, context.standard_conforming_strings) else {
         return unlexed(text, reach);
     };
-    if !reach.touches(&tokens) && !statements(text, &tokens).any(|tokens| utility::reaches_unseen(text, tokens, reach)) {
+    if !reach.touches(&tokens)
+        && !statements(text, &tokens).any(|tokens| utility::reaches_unseen(text, tokens, reach))
+    {
         return Ok(None);
     }
     settled(text, context)?;
@@ -82,23 +84,35 @@ fn stages(text: &str, context: &Context<'_>) -> Result<Option<plan::Plan>, Refus
 
 /// A text that is no sequence of PostgreSQL's tokens: the server will say so, unless it could name something treated.
 fn unlexed(text: &str, reach: &Reach) -> Result<Option<plan::Plan>, Refusal> {
-    if reach.touches_raw(text) { Err(refuse::unparsed("its tokens are not understood", None)) } else { Ok(None) }
+    if reach.touches_raw(text) {
+        Err(refuse::unparsed("its tokens are not understood", None))
+    } else {
+        Ok(None)
+    }
 }
 
 /// What must hold before a text that touches something treated is read any further.
 fn settled(text: &str, context: &Context<'_>) -> Result<(), Refusal> {
     if !context.client_encoding_is_utf8 {
-        return Err(refuse::unsupported("a client_encoding other than UTF8", None));
+        return Err(refuse::unsupported(
+            "a client_encoding other than UTF8",
+            None,
+        ));
     }
     if text.len() > STATEMENT_BYTES_MAX {
-        return Err(Refusal { sqlstate: SqlState::STATEMENT_TOO_COMPLEX, ..refuse::unsupported("a statement of this length", None) });
+        return Err(Refusal {
+            sqlstate: SqlState::STATEMENT_TOO_COMPLEX,
+            ..refuse::unsupported("a statement of this length", None)
+        });
     }
     Ok(())
 }
 
 /// The token ranges of the statements of a text.
 fn statements<'t>(text: &'t str, tokens: &'t [Token]) -> impl Iterator<Item = &'t [Token]> {
-    tokens.split(move |t| utility::is_symbol(text, t, ";")).filter(|s| !s.is_empty())
+    tokens
+        .split(move |t| utility::is_symbol(text, t, ";"))
+        .filter(|s| !s.is_empty())
 }
 
 /// The kinds of the statements of a text, for audit and metrics: a closed set of words.
@@ -127,7 +141,9 @@ pub fn redact(text: &str, standard_conforming_strings: bool) -> String {
         }
         match token.kind {
             TokenKind::Text(_) | TokenKind::OtherText | TokenKind::Number => redacted.push('?'),
-            TokenKind::Word { .. } | TokenKind::Parameter(_) | TokenKind::Symbol => redacted.push_str(&text[token.start..token.end]),
+            TokenKind::Word { .. } | TokenKind::Parameter(_) | TokenKind::Symbol => {
+                redacted.push_str(&text[token.start..token.end])
+            }
         }
         end = token.end;
     }

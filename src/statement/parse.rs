@@ -20,33 +20,55 @@ const PARSER_RECURSION_MAX: usize = 50;
 ///
 /// # Errors
 /// 54001 when nested too deeply, 0A000 when it is not understood.
-pub(super) fn parse(text: &str, tokens: &[Token], start: usize, end: usize) -> Result<Statement, Refusal> {
+pub(super) fn parse(
+    text: &str,
+    tokens: &[Token],
+    start: usize,
+    end: usize,
+) -> Result<Statement, Refusal> {
     check_depth(text, &tokens[start..end])?;
     let mut given = Vec::with_capacity(end - start);
     for (offset, token) in tokens[start..end].iter().enumerate() {
-        given.push(TokenWithSpan { token: convert(text, token)?, span: span(start + offset) });
+        given.push(TokenWithSpan {
+            token: convert(text, token)?,
+            span: span(start + offset),
+        });
     }
     let position = tokens.get(start).map(|t| t.start);
-    let mut parser =
-        Parser::new(&PostgreSqlDialect {}).with_recursion_limit(PARSER_RECURSION_MAX).with_tokens_with_locations(given);
+    let mut parser = Parser::new(&PostgreSqlDialect {})
+        .with_recursion_limit(PARSER_RECURSION_MAX)
+        .with_tokens_with_locations(given);
     let statement = parser.parse_statement().map_err(|error| match error {
         ParserError::RecursionLimitExceeded => refuse::too_deep(position),
-        ParserError::TokenizerError(_) | ParserError::ParserError(_) => refuse::unparsed("its grammar is not understood", position),
+        ParserError::TokenizerError(_) | ParserError::ParserError(_) => {
+            refuse::unparsed("its grammar is not understood", position)
+        }
     })?;
     match parser.peek_token().token {
         SqlToken::EOF => Ok(statement),
-        _ => Err(refuse::unparsed("something follows that is not understood", position)),
+        _ => Err(refuse::unparsed(
+            "something follows that is not understood",
+            position,
+        )),
     }
 }
 
 /// The token index a span begins at; None for an empty span.
 pub(super) fn token_index(span: Span) -> Option<usize> {
-    (span.start.line == 1).then(|| usize::try_from(span.start.column).ok()?.checked_sub(1)).flatten()
+    (span.start.line == 1)
+        .then(|| usize::try_from(span.start.column).ok()?.checked_sub(1))
+        .flatten()
 }
 
 fn span(index: usize) -> Span {
     let column = index as u64 + 1;
-    Span { start: Location { line: 1, column }, end: Location { line: 1, column: column + 1 } }
+    Span {
+        start: Location { line: 1, column },
+        end: Location {
+            line: 1,
+            column: column + 1,
+        },
+    }
 }
 
 fn check_depth(text: &str, tokens: &[Token]) -> Result<(), Refusal> {
@@ -73,7 +95,8 @@ fn convert(text: &str, token: &Token) -> Result<SqlToken, Refusal> {
         TokenKind::OtherText => SqlToken::NationalStringLiteral(String::new()),
         TokenKind::Number => SqlToken::Number(raw.to_owned(), false),
         TokenKind::Parameter(number) => SqlToken::Placeholder(format!("${number}")),
-        TokenKind::Symbol => symbol(raw).ok_or_else(|| refuse::unparsed("an operator is not understood", Some(token.start)))?,
+        TokenKind::Symbol => symbol(raw)
+            .ok_or_else(|| refuse::unparsed("an operator is not understood", Some(token.start)))?,
     })
 }
 

@@ -13,24 +13,84 @@ use crate::policy::decide::{Bound, Show, Store, Treated};
 
 /// Functions that run a query, or read a relation, given as text: they reach any relation.
 const FUNCTIONS_WITH_QUERY_TEXT: &[&str] = &[
-    "query_to_xml", "query_to_xmlschema", "query_to_xml_and_xmlschema", "table_to_xml", "table_to_xmlschema",
-    "table_to_xml_and_xmlschema", "schema_to_xml", "schema_to_xmlschema", "schema_to_xml_and_xmlschema",
-    "database_to_xml", "database_to_xmlschema", "database_to_xml_and_xmlschema", "cursor_to_xml",
-    "cursor_to_xmlschema", "ts_stat", "ts_rewrite", "dblink", "dblink_exec", "dblink_open", "dblink_fetch",
-    "dblink_send_query", "dblink_get_result", "dblink_build_sql_insert", "dblink_build_sql_update",
-    "dblink_build_sql_delete", "crosstab", "crosstab2", "crosstab3", "crosstab4", "crosstabn", "connectby",
-    "xpath_table", "plpgsql_call_handler", "pg_logical_slot_get_changes", "pg_logical_slot_peek_changes",
-    "pg_logical_slot_get_binary_changes", "pg_logical_slot_peek_binary_changes",
+    "query_to_xml",
+    "query_to_xmlschema",
+    "query_to_xml_and_xmlschema",
+    "table_to_xml",
+    "table_to_xmlschema",
+    "table_to_xml_and_xmlschema",
+    "schema_to_xml",
+    "schema_to_xmlschema",
+    "schema_to_xml_and_xmlschema",
+    "database_to_xml",
+    "database_to_xmlschema",
+    "database_to_xml_and_xmlschema",
+    "cursor_to_xml",
+    "cursor_to_xmlschema",
+    "ts_stat",
+    "ts_rewrite",
+    "dblink",
+    "dblink_exec",
+    "dblink_open",
+    "dblink_fetch",
+    "dblink_send_query",
+    "dblink_get_result",
+    "dblink_build_sql_insert",
+    "dblink_build_sql_update",
+    "dblink_build_sql_delete",
+    "crosstab",
+    "crosstab2",
+    "crosstab3",
+    "crosstab4",
+    "crosstabn",
+    "connectby",
+    "xpath_table",
+    "plpgsql_call_handler",
+    "pg_logical_slot_get_changes",
+    "pg_logical_slot_peek_changes",
+    "pg_logical_slot_get_binary_changes",
+    "pg_logical_slot_peek_binary_changes",
 ];
 
 /// What shows stored or other sessions' values by another road: closed to roles with restricted sight.
 const CLOSED_TO_RESTRICTED: &[&str] = &[
-    "pg_stats", "pg_statistic", "pg_statistic_ext_data", "pg_stats_ext", "pg_stats_ext_exprs", "pg_stat_activity",
-    "pg_stat_get_activity", "pg_stat_statements", "pg_largeobject", "pg_read_file", "pg_read_binary_file",
-    "pg_ls_dir", "pg_stat_file", "lo_get", "lo_put", "lo_open", "lo_import", "lo_export", "lo_from_bytea", "loread",
-    "lowrite", "get_raw_page", "heap_page_items", "heap_page_item_attrs", "bt_page_items", "bt_metap", "gin_leafpage_items",
-    "gist_page_items", "hash_page_items", "brin_page_items", "tuple_data_split", "page_header", "bt_index_check",
-    "bt_index_parent_check", "verify_heapam", "pg_cursors", "pg_prepared_statements",
+    "pg_stats",
+    "pg_statistic",
+    "pg_statistic_ext_data",
+    "pg_stats_ext",
+    "pg_stats_ext_exprs",
+    "pg_stat_activity",
+    "pg_stat_get_activity",
+    "pg_stat_statements",
+    "pg_largeobject",
+    "pg_read_file",
+    "pg_read_binary_file",
+    "pg_ls_dir",
+    "pg_stat_file",
+    "lo_get",
+    "lo_put",
+    "lo_open",
+    "lo_import",
+    "lo_export",
+    "lo_from_bytea",
+    "loread",
+    "lowrite",
+    "get_raw_page",
+    "heap_page_items",
+    "heap_page_item_attrs",
+    "bt_page_items",
+    "bt_metap",
+    "gin_leafpage_items",
+    "gist_page_items",
+    "hash_page_items",
+    "brin_page_items",
+    "tuple_data_split",
+    "page_header",
+    "bt_index_check",
+    "bt_index_parent_check",
+    "verify_heapam",
+    "pg_cursors",
+    "pg_prepared_statements",
 ];
 
 /// What a mention of a name means.
@@ -68,22 +128,32 @@ impl Reach {
     pub fn new(snapshot: &Snapshot, bound: &Bound, role: &RoleName) -> Self {
         let treated: Vec<_> = bound.treated().filter(|t| concerns(t, role)).collect();
         if treated.is_empty() {
-            return Self { nothing: true, ..Self::default() };
+            return Self {
+                nothing: true,
+                ..Self::default()
+            };
         }
         let mut oids: HashSet<u32> = treated.iter().map(|t| t.relation_oid).collect();
         // A treated relation that the catalog does not have (dropped, renamed) is known by its name alone.
-        let mut relations: HashSet<String> = treated.iter().map(|t| t.name.relation.name.clone()).collect();
+        let mut relations: HashSet<String> = treated
+            .iter()
+            .map(|t| t.name.relation.name.clone())
+            .collect();
         let mut functions: HashSet<String> = HashSet::new();
         loop {
             let before = (relations.len(), oids.len(), functions.len());
             for relation in snapshot.relations() {
-                if oids.contains(&relation.oid) || relation.reaches.iter().any(|oid| oids.contains(oid)) {
+                if oids.contains(&relation.oid)
+                    || relation.reaches.iter().any(|oid| oids.contains(oid))
+                {
                     oids.insert(relation.oid);
                     relations.insert(relation.name.name.clone());
                 }
             }
             for function in &snapshot.functions {
-                let trusted = bound.trusted_functions.contains(&(function.schema.clone(), function.name.clone()));
+                let trusted = bound
+                    .trusted_functions
+                    .contains(&(function.schema.clone(), function.name.clone()));
                 if !trusted && body_reaches(function, &relations, &functions) {
                     functions.insert(function.name.clone());
                 }
@@ -92,9 +162,17 @@ impl Reach {
                 break;
             }
         }
-        functions.extend(FUNCTIONS_WITH_QUERY_TEXT.iter().map(|&name| name.to_owned()));
+        functions.extend(
+            FUNCTIONS_WITH_QUERY_TEXT
+                .iter()
+                .map(|&name| name.to_owned()),
+        );
         let restricted = bound.is_restricted(role);
-        let closed = if restricted { CLOSED_TO_RESTRICTED } else { &[] };
+        let closed = if restricted {
+            CLOSED_TO_RESTRICTED
+        } else {
+            &[]
+        };
         Self {
             relations,
             functions,
@@ -137,19 +215,33 @@ impl Reach {
         let lower = text.to_lowercase();
         lower.contains("u&")
             || lower.contains("\\")
-            || [&self.relations, &self.functions, &self.closed].into_iter().flatten().any(|name| lower.contains(&name.to_lowercase()))
+            || [&self.relations, &self.functions, &self.closed]
+                .into_iter()
+                .flatten()
+                .any(|name| lower.contains(&name.to_lowercase()))
     }
 }
 
 /// Whether a function's body names something that reaches, builds statements at run time, or cannot be read.
-fn body_reaches(function: &Function, relations: &HashSet<String>, functions: &HashSet<String>) -> bool {
+fn body_reaches(
+    function: &Function,
+    relations: &HashSet<String>,
+    functions: &HashSet<String>,
+) -> bool {
     let Some(body) = &function.body else {
         return true;
     };
-    words(body).any(|word| word == "execute" || relations.contains(&word) || functions.contains(&word) || FUNCTIONS_WITH_QUERY_TEXT.contains(&word.as_str()))
+    words(body).any(|word| {
+        word == "execute"
+            || relations.contains(&word)
+            || functions.contains(&word)
+            || FUNCTIONS_WITH_QUERY_TEXT.contains(&word.as_str())
+    })
 }
 
 /// The words of a text, folded, with no regard for quotes: more than the names it holds, never fewer.
 fn words(text: &str) -> impl Iterator<Item = String> {
-    text.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$')).filter(|w| !w.is_empty()).map(str::to_ascii_lowercase)
+    text.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$'))
+        .filter(|w| !w.is_empty())
+        .map(str::to_ascii_lowercase)
 }

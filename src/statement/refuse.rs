@@ -28,7 +28,12 @@ pub(super) fn unparsed(what: impl std::fmt::Display, position: Option<usize>) ->
 }
 
 /// An operation that what is stored cannot answer.
-pub(super) fn search_missing(attribute: &AttributeName, what: &str, word: &str, position: Option<usize>) -> Refusal {
+pub(super) fn search_missing(
+    attribute: &AttributeName,
+    what: &str,
+    word: &str,
+    position: Option<usize>,
+) -> Refusal {
     Refusal {
         sqlstate: SqlState::FEATURE_NOT_SUPPORTED,
         message: format!("{what} cannot be computed over {attribute} as it is stored"),
@@ -39,7 +44,11 @@ pub(super) fn search_missing(attribute: &AttributeName, what: &str, word: &str, 
 }
 
 /// A use of a treated attribute that no search word would make possible.
-pub(super) fn not_computable(attribute: &AttributeName, what: &str, position: Option<usize>) -> Refusal {
+pub(super) fn not_computable(
+    attribute: &AttributeName,
+    what: &str,
+    position: Option<usize>,
+) -> Refusal {
     Refusal {
         sqlstate: SqlState::FEATURE_NOT_SUPPORTED,
         message: format!("{what} cannot be computed over {attribute} as it is stored"),
@@ -56,7 +65,8 @@ pub(super) fn denied(attribute: &AttributeName, what: &str, position: Option<usi
     Refusal {
         sqlstate: SqlState::INSUFFICIENT_PRIVILEGE,
         message: format!("the policy does not allow this role to {what} {attribute}"),
-        hint: "Ask the DBA who keeps the policy; `show` and `compare` of the attribute decide.".to_owned(),
+        hint: "Ask the DBA who keeps the policy; `show` and `compare` of the attribute decide."
+            .to_owned(),
         position,
         reason: "policy",
     }

@@ -75,8 +75,6 @@ pub(super) struct Source {
 /// A relation named in the text.
 #[derive(Debug, Clone)]
 pub(super) struct NamedRelation {
-    /// `pg_class.oid`
-    pub oid: u32,
     /// schema and name
     pub name: RelationName,
     /// the tokens that name it
@@ -141,15 +139,36 @@ pub(super) enum Expr {
     /// `$n`
     Parameter { number: u16, extent: Extent },
     /// `inner::type`, `CAST(inner AS type)`, `type 'text'`; `array` for `type[]`
-    Cast { inner: Box<Expr>, ty: CastType, array: bool, extent: Extent },
+    Cast {
+        inner: Box<Expr>,
+        ty: CastType,
+        array: bool,
+        extent: Extent,
+    },
     /// `left = right`, `<>`, IS [NOT] DISTINCT FROM
-    Compare { left: Box<Expr>, right: Box<Expr>, extent: Extent },
+    Compare {
+        left: Box<Expr>,
+        right: Box<Expr>,
+        extent: Extent,
+    },
     /// `left [NOT] IN (list)`, and `= ANY (ARRAY[list])`
-    InList { left: Box<Expr>, list: Vec<Expr>, extent: Extent },
+    InList {
+        left: Box<Expr>,
+        list: Vec<Expr>,
+        extent: Extent,
+    },
     /// `left [NOT] IN (query)`, `= ANY (query)`
-    InQuery { left: Box<Expr>, query: QueryId, extent: Extent },
+    InQuery {
+        left: Box<Expr>,
+        query: QueryId,
+        extent: Extent,
+    },
     /// `left = ANY (array)`, `<> ALL (array)`
-    AnyArray { left: Box<Expr>, right: Box<Expr>, extent: Extent },
+    AnyArray {
+        left: Box<Expr>,
+        right: Box<Expr>,
+        extent: Extent,
+    },
     /// IS [NOT] NULL
     NullTest { operand: Box<Expr>, extent: Extent },
     /// `count(x)`, `count(DISTINCT x)`
@@ -157,9 +176,13 @@ pub(super) enum Expr {
     /// a scalar subquery
     Query(QueryId),
     /// EXISTS (query): its columns do not matter
-    Exists(QueryId),
+    Exists,
     /// anything else: no operand may be a treated attribute as stored
-    Other { form: Form, operands: Vec<Expr>, extent: Option<Extent> },
+    Other {
+        form: Form,
+        operands: Vec<Expr>,
+        extent: Option<Extent>,
+    },
 }
 
 /// An item of a select list or RETURNING.
@@ -179,7 +202,12 @@ pub(super) enum Body {
     /// SELECT
     Select(Box<Select>),
     /// UNION, INTERSECT, EXCEPT; `all` does not compare rows
-    Set { left: QueryId, right: QueryId, all: bool, extent: Option<Extent> },
+    Set {
+        left: QueryId,
+        right: QueryId,
+        all: bool,
+        extent: Option<Extent>,
+    },
     /// VALUES
     Values(Vec<Vec<Expr>>),
     /// `(query)` with clauses of its own, or a query in WITH's body
@@ -208,8 +236,6 @@ pub(super) struct Select {
 /// A query with its ORDER BY.
 #[derive(Debug, Clone)]
 pub(super) struct Query {
-    /// the queries of its WITH
-    pub ctes: Vec<QueryId>,
     /// what it computes
     pub body: Body,
     /// the names of its output columns; None where they are not known
@@ -253,8 +279,6 @@ pub(super) enum Node {
 /// An INSERT.
 #[derive(Debug, Clone)]
 pub(super) struct Insert {
-    /// the queries of its WITH
-    pub ctes: Vec<QueryId>,
     /// where the rows go
     pub target: SourceId,
     /// the columns they go to, as indexes in the target; all of them when the text names none
@@ -274,8 +298,6 @@ pub(super) struct Insert {
 /// An UPDATE or DELETE.
 #[derive(Debug, Clone)]
 pub(super) struct Change {
-    /// the queries of its WITH
-    pub ctes: Vec<QueryId>,
     /// the changed relation
     pub target: SourceId,
     /// SET: column index in the target, value
@@ -284,8 +306,6 @@ pub(super) struct Change {
     pub conditions: Vec<Expr>,
     /// USING columns of joins in FROM
     pub merged: Vec<(ColumnRef, ColumnRef)>,
-    /// the sources of FROM or USING
-    pub sources: Vec<SourceId>,
     /// RETURNING
     pub returning: Option<Vec<Item>>,
 }
@@ -322,7 +342,7 @@ impl Expr {
             | Expr::AnyArray { extent, .. }
             | Expr::NullTest { extent, .. } => Some(*extent),
             Expr::Other { extent, .. } => *extent,
-            Expr::Count { .. } | Expr::Query(_) | Expr::Exists(_) => None,
+            Expr::Count { .. } | Expr::Query(_) | Expr::Exists => None,
         }
     }
 }

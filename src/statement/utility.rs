@@ -19,19 +19,83 @@ pub(super) enum Kind {
 
 /// The words statements begin with (manual, VI.I), for audit and metrics: a closed set of labels.
 const WORDS: &[&str] = &[
-    "ABORT", "ALTER", "ANALYZE", "ANALYSE", "BEGIN", "CALL", "CHECKPOINT", "CLOSE", "CLUSTER", "COMMENT", "COMMIT", "COPY",
-    "CREATE", "DEALLOCATE", "DECLARE", "DISCARD", "DO", "DROP", "END", "EXECUTE", "EXPLAIN", "FETCH", "GRANT",
-    "IMPORT", "LISTEN", "LOAD", "LOCK", "MERGE", "MOVE", "NOTIFY", "PREPARE", "REASSIGN", "REFRESH", "REINDEX", "RELEASE",
-    "RESET", "REVOKE", "ROLLBACK", "SAVEPOINT", "SECURITY", "SET", "SHOW", "START", "TRUNCATE", "UNLISTEN", "VACUUM",
+    "ABORT",
+    "ALTER",
+    "ANALYZE",
+    "ANALYSE",
+    "BEGIN",
+    "CALL",
+    "CHECKPOINT",
+    "CLOSE",
+    "CLUSTER",
+    "COMMENT",
+    "COMMIT",
+    "COPY",
+    "CREATE",
+    "DEALLOCATE",
+    "DECLARE",
+    "DISCARD",
+    "DO",
+    "DROP",
+    "END",
+    "EXECUTE",
+    "EXPLAIN",
+    "FETCH",
+    "GRANT",
+    "IMPORT",
+    "LISTEN",
+    "LOAD",
+    "LOCK",
+    "MERGE",
+    "MOVE",
+    "NOTIFY",
+    "PREPARE",
+    "REASSIGN",
+    "REFRESH",
+    "REINDEX",
+    "RELEASE",
+    "RESET",
+    "REVOKE",
+    "ROLLBACK",
+    "SAVEPOINT",
+    "SECURITY",
+    "SET",
+    "SHOW",
+    "START",
+    "TRUNCATE",
+    "UNLISTEN",
+    "VACUUM",
 ];
 
 /// Statements that may name a treated relation: they show no value and move none.
-const HARMLESS: &[&str] = &["ANALYZE", "ANALYSE", "CLUSTER", "GRANT", "LOCK", "REINDEX", "REVOKE", "TRUNCATE", "VACUUM", "LISTEN", "NOTIFY", "UNLISTEN", "SAVEPOINT", "RELEASE", "ROLLBACK", "DEALLOCATE", "CLOSE"];
+const HARMLESS: &[&str] = &[
+    "ANALYZE",
+    "ANALYSE",
+    "CLUSTER",
+    "GRANT",
+    "LOCK",
+    "REINDEX",
+    "REVOKE",
+    "TRUNCATE",
+    "VACUUM",
+    "LISTEN",
+    "NOTIFY",
+    "UNLISTEN",
+    "SAVEPOINT",
+    "RELEASE",
+    "ROLLBACK",
+    "DEALLOCATE",
+    "CLOSE",
+];
 
 /// The kind of the statement that these tokens make up; None when there are none.
 pub(super) fn kind(text: &str, tokens: &[Token]) -> Option<Kind> {
     let first = tokens.iter().find(|t| !is_symbol(text, t, "("))?;
-    let TokenKind::Word { name, quoted: false } = &first.kind else {
+    let TokenKind::Word {
+        name,
+        quoted: false,
+    } = &first.kind
+    else {
         return Some(Kind::Utility("OTHER"));
     };
     Some(match name.as_str() {
@@ -42,7 +106,13 @@ pub(super) fn kind(text: &str, tokens: &[Token]) -> Option<Kind> {
         "values" => Kind::Dml("VALUES"),
         "with" => Kind::Dml("WITH"),
         "table" => Kind::Dml("TABLE"),
-        other => Kind::Utility(WORDS.iter().copied().find(|w| w.eq_ignore_ascii_case(other)).unwrap_or("OTHER")),
+        other => Kind::Utility(
+            WORDS
+                .iter()
+                .copied()
+                .find(|w| w.eq_ignore_ascii_case(other))
+                .unwrap_or("OTHER"),
+        ),
     })
 }
 
@@ -60,29 +130,57 @@ pub(super) fn reaches_unseen(text: &str, tokens: &[Token], reach: &Reach) -> boo
 ///
 /// # Errors
 /// The refusal, unless the statement is harmless or the role has leave.
-pub(super) fn decide(text: &str, tokens: &[Token], reach: &Reach, allow_do_blocks: bool) -> Result<(), Refusal> {
+pub(super) fn decide(
+    text: &str,
+    tokens: &[Token],
+    reach: &Reach,
+    allow_do_blocks: bool,
+) -> Result<(), Refusal> {
     let position = tokens.first().map(|t| t.start);
     let Some(Kind::Utility(word)) = kind(text, tokens) else {
         return Err(refuse::unsupported("this statement", position));
     };
     if word == "DO" {
-        let text_reaches = tokens.iter().any(|t| matches!(&t.kind, TokenKind::Text(body) if reach.touches_raw(body)));
+        let text_reaches = tokens
+            .iter()
+            .any(|t| matches!(&t.kind, TokenKind::Text(body) if reach.touches_raw(body)));
         return match (allow_do_blocks, text_reaches) {
             (false, _) => Err(refuse::denied_object("a DO block", position)),
-            (true, true) => Err(refuse::unsupported("a DO block that names a treated relation", position)),
+            (true, true) => Err(refuse::unsupported(
+                "a DO block that names a treated relation",
+                position,
+            )),
             (true, false) => Ok(()),
         };
     }
     if matches!(word, "CREATE" | "ALTER") && reach.restricted && creates_code(tokens) {
-        return Err(refuse::denied_object(format!("{word} of functions, triggers, rules and the like"), position));
+        return Err(refuse::denied_object(
+            format!("{word} of functions, triggers, rules and the like"),
+            position,
+        ));
     }
     for token in tokens {
-        let TokenKind::Word { name, .. } = &token.kind else { continue };
+        let TokenKind::Word { name, .. } = &token.kind else {
+            continue;
+        };
         match reach.mention(name) {
-            Some(Mention::Closed) => return Err(refuse::denied_object(format!("{name:?}"), Some(token.start))),
-            Some(Mention::Function) => return Err(refuse::unsupported(format!("function {name:?}"), Some(token.start))),
+            Some(Mention::Closed) => {
+                return Err(refuse::denied_object(
+                    format!("{name:?}"),
+                    Some(token.start),
+                ));
+            }
+            Some(Mention::Function) => {
+                return Err(refuse::unsupported(
+                    format!("function {name:?}"),
+                    Some(token.start),
+                ));
+            }
             Some(Mention::Relation) if !HARMLESS.contains(&word) => {
-                return Err(refuse::unsupported(format!("{word} on {name:?}"), Some(token.start)));
+                return Err(refuse::unsupported(
+                    format!("{word} on {name:?}"),
+                    Some(token.start),
+                ));
             }
             Some(Mention::Relation) | None => {}
         }
@@ -92,14 +190,44 @@ pub(super) fn decide(text: &str, tokens: &[Token], reach: &Reach, allow_do_block
 
 /// CREATE or ALTER of something that runs code of its author's on other occasions.
 fn creates_code(tokens: &[Token]) -> bool {
-    const CODE: &[&str] = &["function", "procedure", "routine", "trigger", "rule", "aggregate", "operator", "cast", "policy", "event", "language", "extension", "type", "domain", "conversion", "transform"];
-    const MODIFIERS: &[&str] = &["or", "replace", "constraint", "trusted", "procedural", "default"];
+    const CODE: &[&str] = &[
+        "function",
+        "procedure",
+        "routine",
+        "trigger",
+        "rule",
+        "aggregate",
+        "operator",
+        "cast",
+        "policy",
+        "event",
+        "language",
+        "extension",
+        "type",
+        "domain",
+        "conversion",
+        "transform",
+    ];
+    const MODIFIERS: &[&str] = &[
+        "or",
+        "replace",
+        "constraint",
+        "trusted",
+        "procedural",
+        "default",
+    ];
     tokens
         .iter()
         .skip(1)
         .find_map(|t| match &t.kind {
-            TokenKind::Word { name, quoted: false } if MODIFIERS.contains(&name.as_str()) => None,
-            TokenKind::Word { name, quoted: false } => Some(CODE.contains(&name.as_str())),
+            TokenKind::Word {
+                name,
+                quoted: false,
+            } if MODIFIERS.contains(&name.as_str()) => None,
+            TokenKind::Word {
+                name,
+                quoted: false,
+            } => Some(CODE.contains(&name.as_str())),
             _ => Some(false),
         })
         .unwrap_or(false)

@@ -9,12 +9,59 @@ use super::refuse;
 use super::tree::Extent;
 
 /// Words that may stand right before a comparison over a held attribute: none binds tighter than it.
-const BEFORE: &[&str] = &["select", "distinct", "all", "where", "on", "and", "or", "not", "having", "when", "then", "else", "case", "by", "returning", "filter", "set"];
+const BEFORE: &[&str] = &[
+    "select",
+    "distinct",
+    "all",
+    "where",
+    "on",
+    "and",
+    "or",
+    "not",
+    "having",
+    "when",
+    "then",
+    "else",
+    "case",
+    "by",
+    "returning",
+    "filter",
+    "set",
+];
 
 /// Words that may stand right behind one.
 const BEHIND: &[&str] = &[
-    "and", "or", "as", "from", "where", "group", "order", "having", "limit", "offset", "fetch", "for", "union", "intersect", "except", "then", "when",
-    "else", "end", "returning", "join", "inner", "left", "right", "full", "cross", "natural", "window", "using", "on", "into",
+    "and",
+    "or",
+    "as",
+    "from",
+    "where",
+    "group",
+    "order",
+    "having",
+    "limit",
+    "offset",
+    "fetch",
+    "for",
+    "union",
+    "intersect",
+    "except",
+    "then",
+    "when",
+    "else",
+    "end",
+    "returning",
+    "join",
+    "inner",
+    "left",
+    "right",
+    "full",
+    "cross",
+    "natural",
+    "window",
+    "using",
+    "on",
+    "into",
 ];
 
 /// Checks that PostgreSQL groups what touches held attributes as the tree did, whatever sqlparser's precedence.
@@ -25,14 +72,19 @@ pub(super) fn grouping(inferred: &Inferred) -> Result<(), Refusal> {
     for extent in &inferred.grouped {
         if !(bounded_before(inferred, *extent) && bounded_behind(inferred, *extent)) {
             let position = inferred.resolved.tokens.get(extent.start).map(|t| t.start);
-            return Err(refuse::unsupported("an expression of a treated attribute without parentheses", position));
+            return Err(refuse::unsupported(
+                "an expression of a treated attribute without parentheses",
+                position,
+            ));
         }
     }
     Ok(())
 }
 
 fn bounded_before(inferred: &Inferred, extent: Extent) -> bool {
-    let Some(index) = extent.start.checked_sub(1) else { return true };
+    let Some(index) = extent.start.checked_sub(1) else {
+        return true;
+    };
     neighbour(inferred, index, BEFORE, &["(", ",", ";"], false)
 }
 
@@ -47,15 +99,34 @@ fn bounded_behind(inferred: &Inferred, extent: Extent) -> bool {
 
 /// A bare alias: a word with a comma, a bracket, FROM or the end behind it.
 fn is_alias(inferred: &Inferred, index: usize) -> bool {
-    const OPERATORS: &[&str] = &["is", "isnull", "notnull", "in", "like", "ilike", "similar", "between", "not", "collate", "at", "operator", "overlaps", "over"];
+    const OPERATORS: &[&str] = &[
+        "is", "isnull", "notnull", "in", "like", "ilike", "similar", "between", "not", "collate",
+        "at", "operator", "overlaps", "over",
+    ];
     let word = matches!(&inferred.resolved.tokens[index].kind, TokenKind::Word { name, quoted } if *quoted || !OPERATORS.contains(&name.as_str()));
-    word && (index + 1 >= inferred.resolved.tokens.len() || neighbour(inferred, index + 1, &["from", "where", "union", "order", "limit"], &[")", ",", ";"], false))
+    word && (index + 1 >= inferred.resolved.tokens.len()
+        || neighbour(
+            inferred,
+            index + 1,
+            &["from", "where", "union", "order", "limit"],
+            &[")", ",", ";"],
+            false,
+        ))
 }
 
-fn neighbour(inferred: &Inferred, index: usize, words: &[&str], symbols: &[&str], otherwise: bool) -> bool {
+fn neighbour(
+    inferred: &Inferred,
+    index: usize,
+    words: &[&str],
+    symbols: &[&str],
+    otherwise: bool,
+) -> bool {
     let token = &inferred.resolved.tokens[index];
     match &token.kind {
-        TokenKind::Word { name, quoted: false } if words.contains(&name.as_str()) => true,
+        TokenKind::Word {
+            name,
+            quoted: false,
+        } if words.contains(&name.as_str()) => true,
         TokenKind::Symbol => symbols.contains(&&inferred.resolved.text[token.start..token.end]),
         _ => otherwise,
     }

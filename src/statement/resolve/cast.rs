@@ -28,7 +28,9 @@ const VARHDRSZ: i32 = 4;
 pub(super) fn cast_type(data_type: &DataType) -> (CastType, bool) {
     match data_type {
         DataType::Array(
-            sqlparser::ast::ArrayElemTypeDef::SquareBracket(element, None) | sqlparser::ast::ArrayElemTypeDef::Parenthesis(element) | sqlparser::ast::ArrayElemTypeDef::AngleBracket(element),
+            sqlparser::ast::ArrayElemTypeDef::SquareBracket(element, None)
+            | sqlparser::ast::ArrayElemTypeDef::Parenthesis(element)
+            | sqlparser::ast::ArrayElemTypeDef::AngleBracket(element),
         ) => (scalar(element), true),
         other => (scalar(other), false),
     }
@@ -38,17 +40,23 @@ fn scalar(data_type: &DataType) -> CastType {
     let none = |oid| Some((oid, -1));
     match data_type {
         DataType::Text => none(TEXT),
-        DataType::Varchar(length) | DataType::CharacterVarying(length) | DataType::CharVarying(length) => {
-            Some((VARCHAR, character_length(length.as_ref())?))
-        }
+        DataType::Varchar(length)
+        | DataType::CharacterVarying(length)
+        | DataType::CharVarying(length) => Some((VARCHAR, character_length(length.as_ref())?)),
         DataType::SmallInt(None) | DataType::Int2(None) => none(INT2),
         DataType::Int(None) | DataType::Integer(None) | DataType::Int4(None) => none(INT4),
         DataType::BigInt(None) | DataType::Int8(None) => none(INT8),
-        DataType::Numeric(info) | DataType::Decimal(info) | DataType::Dec(info) => Some((NUMERIC, numeric(info)?)),
+        DataType::Numeric(info) | DataType::Decimal(info) | DataType::Dec(info) => {
+            Some((NUMERIC, numeric(info)?))
+        }
         DataType::Bool | DataType::Boolean => none(BOOL),
         DataType::Date => none(DATE),
-        DataType::Timestamp(precision, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => Some((TIMESTAMP, precision_of(*precision)?)),
-        DataType::Timestamp(precision, TimezoneInfo::Tz | TimezoneInfo::WithTimeZone) => Some((TIMESTAMPTZ, precision_of(*precision)?)),
+        DataType::Timestamp(precision, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => {
+            Some((TIMESTAMP, precision_of(*precision)?))
+        }
+        DataType::Timestamp(precision, TimezoneInfo::Tz | TimezoneInfo::WithTimeZone) => {
+            Some((TIMESTAMPTZ, precision_of(*precision)?))
+        }
         DataType::Uuid => none(UUID),
         DataType::Bytea => none(BYTEA),
         DataType::JSONB => none(JSONB),
@@ -59,7 +67,9 @@ fn scalar(data_type: &DataType) -> CastType {
 fn character_length(length: Option<&CharacterLength>) -> Option<i32> {
     match length {
         None => Some(-1),
-        Some(CharacterLength::IntegerLength { length, unit: None }) => i32::try_from(*length).ok()?.checked_add(VARHDRSZ),
+        Some(CharacterLength::IntegerLength { length, unit: None }) => {
+            i32::try_from(*length).ok()?.checked_add(VARHDRSZ)
+        }
         Some(_) => None,
     }
 }
@@ -68,7 +78,9 @@ fn numeric(info: &ExactNumberInfo) -> Option<i32> {
     let (precision, scale) = match info {
         ExactNumberInfo::None => return Some(-1),
         ExactNumberInfo::Precision(precision) => (*precision, 0),
-        ExactNumberInfo::PrecisionAndScale(precision, scale) => (*precision, u64::try_from(*scale).ok()?),
+        ExactNumberInfo::PrecisionAndScale(precision, scale) => {
+            (*precision, u64::try_from(*scale).ok()?)
+        }
     };
     let (precision, scale) = (i32::try_from(precision).ok()?, i32::try_from(scale).ok()?);
     (precision <= 1000 && scale <= 1000).then_some(((precision << 16) | scale) + VARHDRSZ)
@@ -85,29 +97,49 @@ fn precision_of(precision: Option<u64>) -> Option<i32> {
 impl Resolver<'_> {
     /// The extent of `inner::type`, when the tokens behind `inner` are exactly that.
     pub(super) fn double_colon_extent(&self, inner: Extent) -> Option<Extent> {
-        self.is_symbol(inner.end, "::").then(|| self.type_end(inner.end + 1)).flatten().map(|end| Extent { start: inner.start, end })
+        self.is_symbol(inner.end, "::")
+            .then(|| self.type_end(inner.end + 1))
+            .flatten()
+            .map(|end| Extent {
+                start: inner.start,
+                end,
+            })
     }
 
     /// The extent of `CAST(inner AS type)`.
     pub(super) fn cast_extent(&self, inner: Extent) -> Option<Extent> {
         let start = inner.start.checked_sub(2)?;
-        if !(self.is_word(start, "cast") && self.is_symbol(start + 1, "(") && self.is_word(inner.end, "as")) {
+        if !(self.is_word(start, "cast")
+            && self.is_symbol(start + 1, "(")
+            && self.is_word(inner.end, "as"))
+        {
             return None;
         }
         let end = self.type_end(inner.end + 1)?;
-        self.is_symbol(end, ")").then_some(Extent { start, end: end + 1 })
+        self.is_symbol(end, ")").then_some(Extent {
+            start,
+            end: end + 1,
+        })
     }
 
     /// The extent of `type 'text'` for a constant at `index`: only types of one word are followed.
     pub(super) fn typed_constant_extent(&self, index: usize) -> Option<Extent> {
         let start = index.checked_sub(1)?;
-        let one_word = matches!(&self.tokens[start].kind, TokenKind::Word { quoted: false, .. }) && self.type_end(start) == Some(index);
-        one_word.then_some(Extent { start, end: index + 1 })
+        let one_word = matches!(
+            &self.tokens[start].kind,
+            TokenKind::Word { quoted: false, .. }
+        ) && self.type_end(start) == Some(index);
+        one_word.then_some(Extent {
+            start,
+            end: index + 1,
+        })
     }
 
     /// Behind the type that begins at `at` (manual, 8.1: the types of more than one word are a closed list).
     fn type_end(&self, at: usize) -> Option<usize> {
-        let TokenKind::Word { name, quoted } = &self.tokens.get(at)?.kind else { return None };
+        let TokenKind::Word { name, quoted } = &self.tokens.get(at)?.kind else {
+            return None;
+        };
         let mut at = at + 1;
         while self.is_symbol(at, ".") {
             if !matches!(self.tokens.get(at + 1)?.kind, TokenKind::Word { .. }) {
@@ -124,7 +156,9 @@ impl Resolver<'_> {
             }
         }
         at = self.modifier_end(at)?;
-        if matches!(name.as_str(), "timestamp" | "time") && (self.is_word(at, "with") || self.is_word(at, "without")) {
+        if matches!(name.as_str(), "timestamp" | "time")
+            && (self.is_word(at, "with") || self.is_word(at, "without"))
+        {
             if !(self.is_word(at + 1, "time") && self.is_word(at + 2, "zone")) {
                 return None;
             }

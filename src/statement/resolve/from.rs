@@ -1,6 +1,9 @@
 //! FROM: relations, subqueries, functions, joins.
 
-use sqlparser::ast::{FunctionArg, FunctionArgExpr, Join, JoinConstraint, JoinOperator, ObjectName, TableAlias, TableAliasColumnDef, TableFactor, TableFunctionArgs, TableWithJoins};
+use sqlparser::ast::{
+    FunctionArg, FunctionArgExpr, Join, JoinConstraint, JoinOperator, ObjectName, TableAlias,
+    TableAliasColumnDef, TableFactor, TableFunctionArgs, TableWithJoins,
+};
 
 use super::Resolver;
 use super::absent::absent;
@@ -22,16 +25,29 @@ pub(super) struct Joined {
 
 impl Resolver<'_> {
     /// Adds the items of a FROM list to a scope.
-    pub(super) fn from(&mut self, items: &[TableWithJoins], scope: &mut Scope<'_>, joined: &mut Joined) -> Result<(), Refusal> {
+    pub(super) fn from(
+        &mut self,
+        items: &[TableWithJoins],
+        scope: &mut Scope<'_>,
+        joined: &mut Joined,
+    ) -> Result<(), Refusal> {
         for item in items {
             self.table_with_joins(item, scope, joined)?;
         }
         Ok(())
     }
 
-    fn table_with_joins(&mut self, item: &TableWithJoins, scope: &mut Scope<'_>, joined: &mut Joined) -> Result<(), Refusal> {
+    fn table_with_joins(
+        &mut self,
+        item: &TableWithJoins,
+        scope: &mut Scope<'_>,
+        joined: &mut Joined,
+    ) -> Result<(), Refusal> {
         let TableWithJoins { relation, joins } = item;
-        let mut here = Scope { parent: scope.parent, ..Scope::default() };
+        let mut here = Scope {
+            parent: scope.parent,
+            ..Scope::default()
+        };
         self.factor(relation, scope, &mut here, joined)?;
         for join in joins {
             self.join(join, scope, &mut here, joined)?;
@@ -42,10 +58,23 @@ impl Resolver<'_> {
         Ok(())
     }
 
-    fn join(&mut self, join: &Join, outer: &Scope<'_>, left: &mut Scope<'_>, joined: &mut Joined) -> Result<(), Refusal> {
-        let Join { relation, global, join_operator } = join;
+    fn join(
+        &mut self,
+        join: &Join,
+        outer: &Scope<'_>,
+        left: &mut Scope<'_>,
+        joined: &mut Joined,
+    ) -> Result<(), Refusal> {
+        let Join {
+            relation,
+            global,
+            join_operator,
+        } = join;
         absent(&[("GLOBAL JOIN", global)])?;
-        let mut right = Scope { parent: outer.parent, ..Scope::default() };
+        let mut right = Scope {
+            parent: outer.parent,
+            ..Scope::default()
+        };
         let mut sight = outer.clone();
         sight.sources.extend(&left.sources);
         sight.visible.extend(left.visible.iter().cloned());
@@ -77,7 +106,13 @@ impl Resolver<'_> {
         Ok(())
     }
 
-    fn using(&mut self, columns: &[ObjectName], left: &mut Scope<'_>, right: Scope<'_>, joined: &mut Joined) -> Result<(), Refusal> {
+    fn using(
+        &mut self,
+        columns: &[ObjectName],
+        left: &mut Scope<'_>,
+        right: Scope<'_>,
+        joined: &mut Joined,
+    ) -> Result<(), Refusal> {
         let mut names = Vec::new();
         for column in columns {
             let (mut parts, _) = self.object_name(column)?;
@@ -86,22 +121,46 @@ impl Resolver<'_> {
         self.merge(&names, left, right, joined)
     }
 
-    fn natural(&mut self, left: &mut Scope<'_>, right: Scope<'_>, joined: &mut Joined) -> Result<(), Refusal> {
+    fn natural(
+        &mut self,
+        left: &mut Scope<'_>,
+        right: Scope<'_>,
+        joined: &mut Joined,
+    ) -> Result<(), Refusal> {
         if left.unknown || right.unknown {
-            return Err(refuse::unsupported("NATURAL JOIN with a source whose columns are not known", None));
+            return Err(refuse::unsupported(
+                "NATURAL JOIN with a source whose columns are not known",
+                None,
+            ));
         }
-        let names: Vec<String> =
-            left.visible.iter().filter(|l| right.visible.iter().any(|r| r.name == l.name)).map(|l| l.name.clone()).collect();
+        let names: Vec<String> = left
+            .visible
+            .iter()
+            .filter(|l| right.visible.iter().any(|r| r.name == l.name))
+            .map(|l| l.name.clone())
+            .collect();
         self.merge(&names, left, right, joined)
     }
 
     /// Merged columns come first and once; the others follow in order (manual, 7.2.1.1).
-    fn merge(&mut self, names: &[String], left: &mut Scope<'_>, mut right: Scope<'_>, joined: &mut Joined) -> Result<(), Refusal> {
+    fn merge(
+        &mut self,
+        names: &[String],
+        left: &mut Scope<'_>,
+        mut right: Scope<'_>,
+        joined: &mut Joined,
+    ) -> Result<(), Refusal> {
         let mut first = Vec::new();
         for name in names {
-            let (l, r) = (position(&left.visible, name), position(&right.visible, name));
+            let (l, r) = (
+                position(&left.visible, name),
+                position(&right.visible, name),
+            );
             let (Some(l), Some(r)) = (l, r) else {
-                return Err(refuse::unsupported(format!("USING ({name}) over a source whose columns are not known"), None));
+                return Err(refuse::unsupported(
+                    format!("USING ({name}) over a source whose columns are not known"),
+                    None,
+                ));
             };
             let (l, r) = (left.visible.remove(l), right.visible.remove(r));
             joined.merged.push((l.column, r.column));
@@ -113,10 +172,34 @@ impl Resolver<'_> {
         Ok(())
     }
 
-    fn factor(&mut self, factor: &TableFactor, sight: &Scope<'_>, here: &mut Scope<'_>, joined: &mut Joined) -> Result<(), Refusal> {
+    fn factor(
+        &mut self,
+        factor: &TableFactor,
+        sight: &Scope<'_>,
+        here: &mut Scope<'_>,
+        joined: &mut Joined,
+    ) -> Result<(), Refusal> {
         let source = match factor {
-            TableFactor::Table { name, alias, args, with_hints, version, with_ordinality, partitions, json_path, sample, index_hints } => {
-                absent(&[("WITH hints", with_hints), ("a table version", version), ("PARTITION", partitions), ("a JSON path", json_path), ("TABLESAMPLE", sample), ("index hints", index_hints)])?;
+            TableFactor::Table {
+                name,
+                alias,
+                args,
+                with_hints,
+                version,
+                with_ordinality,
+                partitions,
+                json_path,
+                sample,
+                index_hints,
+            } => {
+                absent(&[
+                    ("WITH hints", with_hints),
+                    ("a table version", version),
+                    ("PARTITION", partitions),
+                    ("a JSON path", json_path),
+                    ("TABLESAMPLE", sample),
+                    ("index hints", index_hints),
+                ])?;
                 match args {
                     Some(TableFunctionArgs { args, settings }) => {
                         absent(&[("SETTINGS", settings)])?;
@@ -128,27 +211,67 @@ impl Resolver<'_> {
                     }
                 }
             }
-            TableFactor::Derived { lateral, subquery, alias, sample } => {
+            TableFactor::Derived {
+                lateral,
+                subquery,
+                alias,
+                sample,
+            } => {
                 absent(&[("TABLESAMPLE", sample)])?;
                 let parent = if *lateral { Some(sight) } else { sight.parent };
                 let query = self.query(subquery, parent)?;
                 let columns = self.output_columns(query);
-                let source = self.add_source(Source { name: String::new(), columns, place: Place::From, relation: None, aliased: false });
+                let source = self.add_source(Source {
+                    name: String::new(),
+                    columns,
+                    place: Place::From,
+                    relation: None,
+                    aliased: false,
+                });
                 self.alias(source, alias.as_ref())?;
                 source
             }
-            TableFactor::Function { lateral: _, name, args, with_ordinality: _, alias } => {
-                self.function_source((name, args), alias.as_ref(), sight, joined)?
-            }
-            TableFactor::UNNEST { alias, array_exprs, with_offset, with_offset_alias, with_ordinality: _ } => {
-                absent(&[("WITH OFFSET", with_offset), ("WITH OFFSET", with_offset_alias)])?;
-                let operands = array_exprs.iter().map(|e| self.expr(e, sight)).collect::<Result<Vec<_>, _>>()?;
-                joined.conditions.push(Expr::Other { form: Form::Named("unnest"), operands, extent: None });
-                let source = self.add_source(Source { name: "unnest".to_owned(), columns: None, place: Place::From, relation: None, aliased: false });
+            TableFactor::Function {
+                lateral: _,
+                name,
+                args,
+                with_ordinality: _,
+                alias,
+            } => self.function_source((name, args), alias.as_ref(), sight, joined)?,
+            TableFactor::UNNEST {
+                alias,
+                array_exprs,
+                with_offset,
+                with_offset_alias,
+                with_ordinality: _,
+            } => {
+                absent(&[
+                    ("WITH OFFSET", with_offset),
+                    ("WITH OFFSET", with_offset_alias),
+                ])?;
+                let operands = array_exprs
+                    .iter()
+                    .map(|e| self.expr(e, sight))
+                    .collect::<Result<Vec<_>, _>>()?;
+                joined.conditions.push(Expr::Other {
+                    form: Form::Named("unnest"),
+                    operands,
+                    extent: None,
+                });
+                let source = self.add_source(Source {
+                    name: "unnest".to_owned(),
+                    columns: None,
+                    place: Place::From,
+                    relation: None,
+                    aliased: false,
+                });
                 self.alias(source, alias.as_ref())?;
                 source
             }
-            TableFactor::NestedJoin { table_with_joins, alias } => {
+            TableFactor::NestedJoin {
+                table_with_joins,
+                alias,
+            } => {
                 absent(&[("an alias of a join", alias)])?;
                 return self.nested(table_with_joins, sight, here, joined);
             }
@@ -159,8 +282,19 @@ impl Resolver<'_> {
         Ok(())
     }
 
-    fn nested(&mut self, item: &TableWithJoins, sight: &Scope<'_>, here: &mut Scope<'_>, joined: &mut Joined) -> Result<(), Refusal> {
-        let mut inner = Scope { parent: sight.parent, sources: sight.sources.clone(), visible: sight.visible.clone(), unknown: sight.unknown };
+    fn nested(
+        &mut self,
+        item: &TableWithJoins,
+        sight: &Scope<'_>,
+        here: &mut Scope<'_>,
+        joined: &mut Joined,
+    ) -> Result<(), Refusal> {
+        let mut inner = Scope {
+            parent: sight.parent,
+            sources: sight.sources.clone(),
+            visible: sight.visible.clone(),
+            unknown: sight.unknown,
+        };
         let (sources, visible) = (inner.sources.len(), inner.visible.len());
         inner.unknown = false;
         self.table_with_joins(item, &mut inner, joined)?;
@@ -170,21 +304,38 @@ impl Resolver<'_> {
         Ok(())
     }
 
-    fn named_source(&mut self, name: &ObjectName, alias: Option<&TableAlias>) -> Result<SourceId, Refusal> {
+    fn named_source(
+        &mut self,
+        name: &ObjectName,
+        alias: Option<&TableAlias>,
+    ) -> Result<SourceId, Refusal> {
         let (parts, extent) = self.object_name(name)?;
         let cte = match parts.as_slice() {
             [only] => {
                 if self.forward_ctes.contains(only) {
-                    return Err(refuse::unsupported("a WITH item used before it is defined", self.position(extent.start)));
+                    return Err(refuse::unsupported(
+                        "a WITH item used before it is defined",
+                        self.position(extent.start),
+                    ));
                 }
-                self.ctes.iter().rev().find(|(name, _)| name == only).map(|(_, binding)| binding.columns.clone())
+                self.ctes
+                    .iter()
+                    .rev()
+                    .find(|(name, _)| name == only)
+                    .map(|(_, columns)| columns.clone())
             }
             _ => None,
         };
         let source = match cte {
             Some(columns) => {
                 let name = parts.into_iter().next_back().unwrap_or_default();
-                self.add_source(Source { name, columns, place: Place::From, relation: None, aliased: false })
+                self.add_source(Source {
+                    name,
+                    columns,
+                    place: Place::From,
+                    relation: None,
+                    aliased: false,
+                })
             }
             None => self.relation_source(&parts, extent, Place::From)?,
         };
@@ -193,26 +344,55 @@ impl Resolver<'_> {
     }
 
     /// A function: its columns are not known, and its arguments are plain or the statement is refused.
-    fn function_source(&mut self, call: (&ObjectName, &[FunctionArg]), alias: Option<&TableAlias>, sight: &Scope<'_>, joined: &mut Joined) -> Result<SourceId, Refusal> {
+    fn function_source(
+        &mut self,
+        call: (&ObjectName, &[FunctionArg]),
+        alias: Option<&TableAlias>,
+        sight: &Scope<'_>,
+        joined: &mut Joined,
+    ) -> Result<SourceId, Refusal> {
         let (name, args) = call;
         let name = self.function_name(name)?;
         let operands = self.function_args(args, sight)?;
-        joined.conditions.push(Expr::Other { form: Form::Named("a function in FROM"), operands, extent: None });
-        let source = self.add_source(Source { name, columns: None, place: Place::From, relation: None, aliased: false });
+        joined.conditions.push(Expr::Other {
+            form: Form::Named("a function in FROM"),
+            operands,
+            extent: None,
+        });
+        let source = self.add_source(Source {
+            name,
+            columns: None,
+            place: Place::From,
+            relation: None,
+            aliased: false,
+        });
         self.alias(source, alias)?;
         Ok(source)
     }
 
-    fn function_args(&mut self, args: &[FunctionArg], sight: &Scope<'_>) -> Result<Vec<Expr>, Refusal> {
+    fn function_args(
+        &mut self,
+        args: &[FunctionArg],
+        sight: &Scope<'_>,
+    ) -> Result<Vec<Expr>, Refusal> {
         let mut operands = Vec::with_capacity(args.len());
         for arg in args {
             let arg = match arg {
-                FunctionArg::Unnamed(arg) | FunctionArg::Named { name: _, arg, operator: _ } => arg,
-                FunctionArg::ExprNamed { .. } => return Err(refuse::unsupported("this argument form", None)),
+                FunctionArg::Unnamed(arg)
+                | FunctionArg::Named {
+                    name: _,
+                    arg,
+                    operator: _,
+                } => arg,
+                FunctionArg::ExprNamed { .. } => {
+                    return Err(refuse::unsupported("this argument form", None));
+                }
             };
             match arg {
                 FunctionArgExpr::Expr(expr) => operands.push(self.expr(expr, sight)?),
-                FunctionArgExpr::QualifiedWildcard(_) | FunctionArgExpr::Wildcard | FunctionArgExpr::WildcardWithOptions(_) => {
+                FunctionArgExpr::QualifiedWildcard(_)
+                | FunctionArgExpr::Wildcard
+                | FunctionArgExpr::WildcardWithOptions(_) => {
                     return Err(refuse::unsupported("* as an argument", None));
                 }
             }
@@ -221,8 +401,18 @@ impl Resolver<'_> {
     }
 
     /// Gives a source its alias and its columns theirs.
-    pub(super) fn alias(&mut self, source: SourceId, alias: Option<&TableAlias>) -> Result<(), Refusal> {
-        let Some(TableAlias { explicit: _, name, columns, at }) = alias else {
+    pub(super) fn alias(
+        &mut self,
+        source: SourceId,
+        alias: Option<&TableAlias>,
+    ) -> Result<(), Refusal> {
+        let Some(TableAlias {
+            explicit: _,
+            name,
+            columns,
+            at,
+        }) = alias
+        else {
             return Ok(());
         };
         absent(&[("AT", at)])?;
@@ -235,10 +425,23 @@ impl Resolver<'_> {
         source.name = name;
         source.aliased = true;
         match &mut source.columns {
-            Some(columns) => columns.iter_mut().zip(renamed).for_each(|(column, name)| column.name = name),
+            Some(columns) => columns
+                .iter_mut()
+                .zip(renamed)
+                .for_each(|(column, name)| column.name = name),
             None if renamed.is_empty() => {}
             // A function's column list names all it has: they are plain.
-            None => source.columns = Some(renamed.into_iter().map(|name| Column { name, origin: Origin::Plain }).collect()),
+            None => {
+                source.columns = Some(
+                    renamed
+                        .into_iter()
+                        .map(|name| Column {
+                            name,
+                            origin: Origin::Plain,
+                        })
+                        .collect(),
+                )
+            }
         }
         Ok(())
     }

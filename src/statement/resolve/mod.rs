@@ -19,7 +19,9 @@ use super::parse::{parse, token_index};
 use super::plan::Refusal;
 use super::reach::{Mention, Reach};
 use super::refuse;
-use super::tree::{Column, Extent, NamedRelation, Node, Origin, Place, Query, QueryId, Resolved, Source, SourceId};
+use super::tree::{
+    Column, Extent, NamedRelation, Node, Origin, Place, Query, QueryId, Resolved, Source, SourceId,
+};
 use super::utility::{self, Kind, is_symbol};
 use crate::catalog::{Relation, RelationKind, Snapshot};
 use crate::policy::decide::Bound;
@@ -42,7 +44,11 @@ pub(super) struct Names<'a> {
 ///
 /// # Errors
 /// A [`Refusal`] for what is not understood.
-pub(super) fn resolve(text: &str, tokens: Vec<Token>, names: &Names<'_>) -> Result<Resolved, Refusal> {
+pub(super) fn resolve(
+    text: &str,
+    tokens: Vec<Token>,
+    names: &Names<'_>,
+) -> Result<Resolved, Refusal> {
     let mut resolver = Resolver {
         text,
         accounted: vec![false; tokens.len()],
@@ -58,10 +64,19 @@ pub(super) fn resolve(text: &str, tokens: Vec<Token>, names: &Names<'_>) -> Resu
         statements.push(resolver.statement(start, end)?);
     }
     resolver.account(&statements)?;
-    let Resolver { sources, queries, .. } = resolver;
+    let Resolver {
+        sources, queries, ..
+    } = resolver;
     let statements = statements.into_iter().map(|s| (s.node, s.word)).collect();
     let standard_conforming_strings = names.standard_conforming_strings;
-    Ok(Resolved { text: text.to_owned(), standard_conforming_strings, tokens, statements, sources, queries })
+    Ok(Resolved {
+        text: text.to_owned(),
+        standard_conforming_strings,
+        tokens,
+        statements,
+        sources,
+        queries,
+    })
 }
 
 /// The token ranges of the statements of a text; empty ones left out.
@@ -95,19 +110,10 @@ struct Resolver<'a> {
     accounted: Vec<bool>,
     sources: Vec<Source>,
     queries: Vec<Query>,
-    /// the WITH names in sight, innermost last
-    ctes: Vec<(String, CteBinding)>,
+    /// the WITH names in sight, innermost last, with their columns where those are known
+    ctes: Vec<(String, Option<Vec<Column>>)>,
     /// names of a WITH RECURSIVE that stand further down
     forward_ctes: Vec<String>,
-}
-
-/// What a WITH name stands for.
-#[derive(Clone)]
-struct CteBinding {
-    /// the query
-    query: QueryId,
-    /// its columns, as the WITH item names them; None where they are not known
-    columns: Option<Vec<Column>>,
 }
 
 impl Resolver<'_> {
@@ -115,14 +121,19 @@ impl Resolver<'_> {
         let tokens = &self.tokens[start..end];
         let extent = Extent { start, end };
         let kind = utility::kind(self.text, tokens);
-        let reaches = self.names.reach.touches(tokens) || utility::reaches_unseen(self.text, tokens, self.names.reach);
+        let reaches = self.names.reach.touches(tokens)
+            || utility::reaches_unseen(self.text, tokens, self.names.reach);
         match kind {
             _ if !reaches => {
                 let word = match kind {
                     Some(Kind::Dml(word) | Kind::Utility(word)) => word,
                     None => "EMPTY",
                 };
-                Ok(Bounded { node: Node::Untouched, word, extent })
+                Ok(Bounded {
+                    node: Node::Untouched,
+                    word,
+                    extent,
+                })
             }
             Some(Kind::Dml(word)) => {
                 let statement = parse(self.text, self.tokens, start, end)?;
@@ -130,8 +141,17 @@ impl Resolver<'_> {
                 Ok(Bounded { node, word, extent })
             }
             Some(Kind::Utility(word)) => {
-                utility::decide(self.text, tokens, self.names.reach, self.names.allow_do_blocks)?;
-                Ok(Bounded { node: Node::Untouched, word, extent })
+                utility::decide(
+                    self.text,
+                    tokens,
+                    self.names.reach,
+                    self.names.allow_do_blocks,
+                )?;
+                Ok(Bounded {
+                    node: Node::Untouched,
+                    word,
+                    extent,
+                })
             }
             None => Err(refuse::unsupported("this statement", self.position(start))),
         }
@@ -140,21 +160,30 @@ impl Resolver<'_> {
     fn dml(&mut self, statement: &Statement, start: usize) -> Result<Node, Refusal> {
         match statement {
             Statement::Query(query) => Ok(Node::Query(self.query(query, None)?)),
-            Statement::Insert(insert) => self.insert(insert, &[], None),
-            Statement::Update(update) => self.update(update, &[], None),
-            Statement::Delete(delete) => self.delete(delete, &[], None),
+            Statement::Insert(insert) => self.insert(insert, None),
+            Statement::Update(update) => self.update(update, None),
+            Statement::Delete(delete) => self.delete(delete, None),
             _ => Err(refuse::unsupported("this statement", self.position(start))),
         }
     }
 
     /// The account of identifiers: every word that could name something treated was understood as a name.
     fn account(&self, statements: &[Bounded]) -> Result<(), Refusal> {
-        for statement in statements.iter().filter(|s| !matches!(s.node, Node::Untouched)) {
+        for statement in statements
+            .iter()
+            .filter(|s| !matches!(s.node, Node::Untouched))
+        {
             for index in statement.extent.start..statement.extent.end {
-                let TokenKind::Word { name, .. } = &self.tokens[index].kind else { continue };
-                let sensitive = self.names.reach.mention(name).is_some() || self.names.reach.is_attribute(name);
+                let TokenKind::Word { name, .. } = &self.tokens[index].kind else {
+                    continue;
+                };
+                let sensitive =
+                    self.names.reach.mention(name).is_some() || self.names.reach.is_attribute(name);
                 if sensitive && !self.accounted[index] {
-                    return Err(refuse::unsupported(format!("the word {name:?} at this place"), self.position(index)));
+                    return Err(refuse::unsupported(
+                        format!("the word {name:?} at this place"),
+                        self.position(index),
+                    ));
                 }
             }
         }
@@ -163,7 +192,11 @@ impl Resolver<'_> {
 
     /// Marks the identifier as understood and gives its folded name and token index.
     fn name(&mut self, ident: &Ident) -> Result<(String, usize), Refusal> {
-        let Ident { value, quote_style, span } = ident;
+        let Ident {
+            value,
+            quote_style,
+            span,
+        } = ident;
         let name = fold(value, quote_style.is_some());
         let index = token_index(*span)
             .filter(|&index| matches!(self.tokens.get(index).map(|t| &t.kind), Some(TokenKind::Word { name: word, .. }) if *word == name))
@@ -183,11 +216,17 @@ impl Resolver<'_> {
             let (part, index) = self.name(ident)?;
             parts.push(part);
             let start = extent.map_or(index, |e| e.start);
-            extent = Some(Extent { start, end: index + 1 });
+            extent = Some(Extent {
+                start,
+                end: index + 1,
+            });
         }
         let extent = extent.ok_or_else(|| refuse::unsupported("an empty name", None))?;
         if extent.end - extent.start != 2 * parts.len() - 1 {
-            return Err(refuse::unsupported("a name written in this way", self.position(extent.start)));
+            return Err(refuse::unsupported(
+                "a name written in this way",
+                self.position(extent.start),
+            ));
         }
         Ok((parts, extent))
     }
@@ -203,14 +242,32 @@ impl Resolver<'_> {
         if self.names.reach.mention(name) == Some(Mention::Closed) {
             return Err(refuse::denied_object(format!("{name:?}"), position));
         }
-        let mut candidates = self.names.snapshot.relations_named(name).filter(|r| schema.is_none_or(|s| r.name.schema == *s));
+        let reaches = self.names.reach.mention(name) == Some(Mention::Relation);
+        if schema.is_none() && reaches && self.names.snapshot.shadowed.contains(name) {
+            return Err(refuse::unsupported(
+                format!(
+                    "the name {name:?}, which a temporary relation also has, without its schema,"
+                ),
+                position,
+            ));
+        }
+        let mut candidates = self
+            .names
+            .snapshot
+            .relations_named(name)
+            .filter(|r| schema.is_none_or(|s| r.name.schema == *s));
         let first = candidates.next();
         let rest: Vec<&Relation> = candidates.collect();
         let found = match first {
             Some(only) if rest.is_empty() => Some(only),
             Some(first) => {
                 if self.leads_to_treated(first) || rest.iter().any(|r| self.leads_to_treated(r)) {
-                    return Err(refuse::unsupported(format!("the name {name:?}, which several schemas have, without its schema,"), position));
+                    return Err(refuse::unsupported(
+                        format!(
+                            "the name {name:?}, which several schemas have, without its schema,"
+                        ),
+                        position,
+                    ));
                 }
                 None
             }
@@ -223,7 +280,11 @@ impl Resolver<'_> {
     }
 
     fn leads_to_treated(&self, relation: &Relation) -> bool {
-        !self.names.bound.relation(relation.oid).is_empty() || relation.reaches.iter().any(|&oid| !self.names.bound.relation(oid).is_empty())
+        !self.names.bound.relation(relation.oid).is_empty()
+            || relation
+                .reaches
+                .iter()
+                .any(|&oid| !self.names.bound.relation(oid).is_empty())
     }
 
     /// A relation that only leads to treated ones (a view, a partition, a trigger's table) is refused until its lineage is followed.
@@ -231,19 +292,31 @@ impl Resolver<'_> {
         let treated = !self.names.bound.relation(relation.oid).is_empty();
         let by_name = self.names.reach.mention(&relation.name.name) == Some(Mention::Relation);
         let leads = relation.reaches.iter().any(|&oid| {
-            self.names.snapshot.relation_by_oid(oid).is_some_and(|r| self.names.reach.mention(&r.name.name) == Some(Mention::Relation))
+            self.names
+                .snapshot
+                .relation_by_oid(oid)
+                .is_some_and(|r| self.names.reach.mention(&r.name.name) == Some(Mention::Relation))
         });
         match relation.kind {
             RelationKind::Table if treated && !leads => Ok(()),
-            _ if by_name && (leads || treated) => {
-                Err(refuse::unsupported(format!("{}, which leads to a treated relation or is one of an unusual kind,", relation.name), position))
-            }
+            _ if by_name && (leads || treated) => Err(refuse::unsupported(
+                format!(
+                    "{}, which leads to a treated relation or is one of an unusual kind,",
+                    relation.name
+                ),
+                position,
+            )),
             _ => Ok(()),
         }
     }
 
     /// Enters a relation as a source.
-    fn relation_source(&mut self, parts: &[String], extent: Extent, place: Place) -> Result<SourceId, Refusal> {
+    fn relation_source(
+        &mut self,
+        parts: &[String],
+        extent: Extent,
+        place: Place,
+    ) -> Result<SourceId, Refusal> {
         let found = self.relation(parts, extent.end - 1)?.cloned();
         let columns = found.as_ref().map(|relation| {
             relation
@@ -251,20 +324,41 @@ impl Resolver<'_> {
                 .iter()
                 .map(|attribute| Column {
                     name: attribute.name.clone(),
-                    origin: self.names.bound.attribute(relation.oid, attribute.attnum).map_or(Origin::Plain, |t| Origin::Treated(t.clone())),
+                    origin: self
+                        .names
+                        .bound
+                        .attribute(relation.oid, attribute.attnum)
+                        .map_or(Origin::Plain, |t| Origin::Treated(t.clone())),
                 })
                 .collect()
         });
         // A treated relation of which the catalog knows nothing cannot be analysed.
-        if found.is_none() && parts.last().is_some_and(|name| self.names.reach.mention(name) == Some(Mention::Relation)) {
-            return Err(refuse::unsupported("a treated relation that the catalog does not show", self.position(extent.start)));
+        if found.is_none()
+            && parts
+                .last()
+                .is_some_and(|name| self.names.reach.mention(name) == Some(Mention::Relation))
+        {
+            return Err(refuse::unsupported(
+                "a treated relation that the catalog does not show",
+                self.position(extent.start),
+            ));
         }
         let relation = found.map(|r| {
             let attributes = r.attributes.into_iter().map(|a| a.name).collect();
-            NamedRelation { oid: r.oid, name: r.name, extent, attributes }
+            NamedRelation {
+                name: r.name,
+                extent,
+                attributes,
+            }
         });
         let name = parts.last().cloned().unwrap_or_default();
-        Ok(self.add_source(Source { name, columns, place, relation, aliased: false }))
+        Ok(self.add_source(Source {
+            name,
+            columns,
+            place,
+            relation,
+            aliased: false,
+        }))
     }
 
     fn add_source(&mut self, source: Source) -> SourceId {
@@ -283,7 +377,9 @@ impl Resolver<'_> {
     }
 
     fn is_symbol(&self, index: usize, symbol: &str) -> bool {
-        self.tokens.get(index).is_some_and(|t| is_symbol(self.text, t, symbol))
+        self.tokens
+            .get(index)
+            .is_some_and(|t| is_symbol(self.text, t, symbol))
     }
 
     /// Whether the token is this unquoted word (lower case).

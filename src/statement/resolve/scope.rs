@@ -40,13 +40,20 @@ pub(super) enum Found {
 impl<'s> Scope<'s> {
     /// An empty scope inside another.
     pub fn inside(parent: Option<&'s Scope<'s>>) -> Self {
-        Self { parent, ..Self::default() }
+        Self {
+            parent,
+            ..Self::default()
+        }
     }
 }
 
 impl Resolver<'_> {
     /// A scope that has one source.
-    pub(super) fn scope_of<'s>(&self, source: SourceId, parent: Option<&'s Scope<'s>>) -> Scope<'s> {
+    pub(super) fn scope_of<'s>(
+        &self,
+        source: SourceId,
+        parent: Option<&'s Scope<'s>>,
+    ) -> Scope<'s> {
         let mut scope = Scope::inside(parent);
         self.enter(&mut scope, source);
         scope
@@ -56,15 +63,23 @@ impl Resolver<'_> {
     pub(super) fn enter(&self, scope: &mut Scope<'_>, source: SourceId) {
         scope.sources.push(source);
         match &self.sources[source.0].columns {
-            Some(columns) => scope.visible.extend(
-                columns.iter().enumerate().map(|(column, c)| Visible { name: c.name.clone(), column: ColumnRef { source, column } }),
-            ),
+            Some(columns) => scope
+                .visible
+                .extend(columns.iter().enumerate().map(|(column, c)| Visible {
+                    name: c.name.clone(),
+                    column: ColumnRef { source, column },
+                })),
             None => scope.unknown = true,
         }
     }
 
     /// A bare name: the innermost scope that has a column of that name; else a source's whole row.
-    pub(super) fn find(&self, scope: &Scope<'_>, name: &str, index: usize) -> Result<Found, Refusal> {
+    pub(super) fn find(
+        &self,
+        scope: &Scope<'_>,
+        name: &str,
+        index: usize,
+    ) -> Result<Found, Refusal> {
         let mut at = Some(scope);
         while let Some(here) = at {
             let mut hits = here.visible.iter().filter(|v| v.name == name);
@@ -76,21 +91,41 @@ impl Resolver<'_> {
                 return Ok(Found::Column(hit.column));
             }
             if here.unknown && self.outer_has_treated(here.parent, name) {
-                return Err(refuse::unsupported(format!("the name {name:?}, whose source is not known,"), self.position(index)));
+                return Err(refuse::unsupported(
+                    format!("the name {name:?}, whose source is not known,"),
+                    self.position(index),
+                ));
             }
             at = here.parent;
         }
-        Ok(self.source_named(scope, name).map_or(Found::Nothing, Found::WholeRow))
+        Ok(self
+            .source_named(scope, name)
+            .map_or(Found::Nothing, Found::WholeRow))
     }
 
     fn ambiguous(&self, scope: &Scope<'_>, name: &str, index: usize) -> Result<Found, Refusal> {
-        let treated = scope.visible.iter().filter(|v| v.name == name).any(|v| !matches!(self.origin(v.column), Origin::Plain));
-        if treated { Err(refuse::unsupported(format!("the ambiguous name {name:?}"), self.position(index))) } else { Ok(Found::Nothing) }
+        let treated = scope
+            .visible
+            .iter()
+            .filter(|v| v.name == name)
+            .any(|v| !matches!(self.origin(v.column), Origin::Plain));
+        if treated {
+            Err(refuse::unsupported(
+                format!("the ambiguous name {name:?}"),
+                self.position(index),
+            ))
+        } else {
+            Ok(Found::Nothing)
+        }
     }
 
     fn outer_has_treated(&self, mut at: Option<&Scope<'_>>, name: &str) -> bool {
         while let Some(here) = at {
-            if here.visible.iter().any(|v| v.name == name && !matches!(self.origin(v.column), Origin::Plain)) {
+            if here
+                .visible
+                .iter()
+                .any(|v| v.name == name && !matches!(self.origin(v.column), Origin::Plain))
+            {
                 return true;
             }
             at = here.parent;
@@ -113,11 +148,18 @@ impl Resolver<'_> {
     /// The column of that name in a source.
     pub(super) fn column_of(&self, source: SourceId, name: &str) -> Option<ColumnRef> {
         let columns = self.sources[source.0].columns.as_ref()?;
-        columns.iter().position(|c| c.name == name).map(|column| ColumnRef { source, column })
+        columns
+            .iter()
+            .position(|c| c.name == name)
+            .map(|column| ColumnRef { source, column })
     }
 
     /// What a column is.
     pub(super) fn origin(&self, column: ColumnRef) -> &Origin {
-        self.sources[column.source.0].columns.as_ref().and_then(|columns| columns.get(column.column)).map_or(&Origin::Plain, |c| &c.origin)
+        self.sources[column.source.0]
+            .columns
+            .as_ref()
+            .and_then(|columns| columns.get(column.column))
+            .map_or(&Origin::Plain, |c| &c.origin)
     }
 }

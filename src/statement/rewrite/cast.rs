@@ -8,6 +8,16 @@ use crate::statement::plan::Refusal;
 
 /// Drops the tokens of such casts.
 pub(super) fn drop_casts(draft: &Draft<'_>) -> Result<Vec<Edit>, Refusal> {
-    let drops = draft.authorised.inferred.drops.iter().filter(|e| e.start < e.end);
-    Ok(drops.map(|&extent| Edit { extent, with: Replacement::Text(String::new()) }).collect())
+    let drops = draft
+        .authorised
+        .inferred
+        .drops
+        .iter()
+        .filter(|e| e.start < e.end);
+    Ok(drops
+        .map(|&extent| Edit {
+            extent,
+            with: Replacement::Text(String::new()),
+        })
+        .collect())
 }

@@ -47,7 +47,13 @@ pub(super) struct Draft<'a> {
 type Rule = fn(&Draft<'_>) -> Result<Vec<Edit>, Refusal>;
 
 /// The rules, in order. No two may edit the same token.
-const RULES: &[Rule] = &[relation::replace_relations, target::replace_mentions, constant::slot_constants, cast::drop_casts, parameter::drop_parameter_casts];
+const RULES: &[Rule] = &[
+    relation::replace_relations,
+    target::replace_mentions,
+    constant::slot_constants,
+    cast::drop_casts,
+    parameter::drop_parameter_casts,
+];
 
 /// Makes the plan of an authorised statement; None when nothing of it has to change.
 ///
@@ -63,7 +69,13 @@ pub(super) fn rewrite(authorised: &Authorised, role: &RoleName) -> Result<Option
     edits.dedup_by(|a, b| a.extent == b.extent && same_text(&a.with, &b.with));
     edits.retain(|edit| edit.extent.start < edit.extent.end);
     let parameters = parameter::parameters(&draft)?;
-    let opens = authorised.inferred.outputs.iter().flatten().flatten().any(|ty| matches!(ty, Ty::Held(_)));
+    let opens = authorised
+        .inferred
+        .outputs
+        .iter()
+        .flatten()
+        .flatten()
+        .any(|ty| matches!(ty, Ty::Held(_)));
     verify::grouping(&authorised.inferred)?;
     if edits.is_empty() && parameters.is_empty() && !opens {
         return Ok(None);
@@ -77,13 +89,20 @@ fn same_text(a: &Replacement, b: &Replacement) -> bool {
     matches!((a, b), (Replacement::Text(a), Replacement::Text(b)) if a == b)
 }
 
-fn assemble(authorised: &Authorised, edits: Vec<Edit>, parameters: Vec<ParameterPlan>) -> Result<Plan, Refusal> {
+fn assemble(
+    authorised: &Authorised,
+    edits: Vec<Edit>,
+    parameters: Vec<ParameterPlan>,
+) -> Result<Plan, Refusal> {
     let resolved = &authorised.inferred.resolved;
     let mut pieces = Vec::with_capacity(2 * edits.len() + 1);
     let mut audit_text = String::with_capacity(resolved.text.len());
     let mut at = 0;
     for Edit { extent, with } in edits {
-        let (start, end) = (resolved.tokens[extent.start].start, resolved.tokens[extent.end - 1].end);
+        let (start, end) = (
+            resolved.tokens[extent.start].start,
+            resolved.tokens[extent.end - 1].end,
+        );
         if start < at {
             return Err(refuse::unsupported("two changes at one place", Some(start)));
         }
@@ -105,7 +124,12 @@ fn assemble(authorised: &Authorised, edits: Vec<Edit>, parameters: Vec<Parameter
     }
     pieces.push(Piece::Text(resolved.text[at..].to_owned()));
     audit_text.push_str(&resolved.text[at..]);
-    Ok(Plan { pieces, statements: statements(authorised), parameters, audit_text })
+    Ok(Plan {
+        pieces,
+        statements: statements(authorised),
+        parameters,
+        audit_text,
+    })
 }
 
 fn statements(authorised: &Authorised) -> Vec<StatementPlan> {
@@ -118,16 +142,31 @@ fn statements(authorised: &Authorised) -> Vec<StatementPlan> {
         .map(|((node, kind), columns)| StatementPlan {
             kind,
             columns: columns.clone(),
-            relations: if matches!(node, Node::Untouched) { Vec::new() } else { relations.clone() },
+            relations: if matches!(node, Node::Untouched) {
+                Vec::new()
+            } else {
+                relations.clone()
+            },
         })
         .collect()
 }
 
 /// The relations with treated attributes that the text names.
 fn treated_relations(authorised: &Authorised) -> Vec<RelationName> {
-    let treated = |s: &&super::tree::Source| s.columns.iter().flatten().any(|c| matches!(c.origin, Origin::Treated(_)));
-    let mut names: Vec<_> =
-        authorised.inferred.resolved.sources.iter().filter(treated).filter_map(|s| s.relation.as_ref().map(|r| r.name.clone())).collect();
+    let treated = |s: &&super::tree::Source| {
+        s.columns
+            .iter()
+            .flatten()
+            .any(|c| matches!(c.origin, Origin::Treated(_)))
+    };
+    let mut names: Vec<_> = authorised
+        .inferred
+        .resolved
+        .sources
+        .iter()
+        .filter(treated)
+        .filter_map(|s| s.relation.as_ref().map(|r| r.name.clone()))
+        .collect();
     names.sort();
     names.dedup();
     names

@@ -16,13 +16,28 @@ use crate::statement::refuse;
 pub(super) fn drop_parameter_casts(draft: &Draft<'_>) -> Result<Vec<Edit>, Refusal> {
     let mut edits = Vec::new();
     for adapted in draft.authorised.inferred.adapted.values() {
-        let (Site::Parameter(number), Some((_, typmod))) = (adapted.site, adapted.cast) else { continue };
+        let (Site::Parameter(number), Some((_, typmod))) = (adapted.site, adapted.cast) else {
+            continue;
+        };
         match &adapted.attribute.store {
-            Store::Encrypt { .. } => edits.push(Edit { extent: adapted.extent, with: Replacement::Text(format!("${number}")) }),
+            Store::Encrypt { .. } => edits.push(Edit {
+                extent: adapted.extent,
+                with: Replacement::Text(format!("${number}")),
+            }),
             Store::Tokenise(_) if typmod == -1 => {}
             Store::Tokenise(_) | Store::Plain => {
-                let position = draft.authorised.inferred.resolved.tokens.get(adapted.extent.start).map(|t| t.start);
-                return Err(refuse::not_computable(&adapted.attribute.name, "a comparison with a cast that cuts", position));
+                let position = draft
+                    .authorised
+                    .inferred
+                    .resolved
+                    .tokens
+                    .get(adapted.extent.start)
+                    .map(|t| t.start);
+                return Err(refuse::not_computable(
+                    &adapted.attribute.name,
+                    "a comparison with a cast that cuts",
+                    position,
+                ));
             }
         }
     }
@@ -40,7 +55,9 @@ pub(super) fn parameters(draft: &Draft<'_>) -> Result<Vec<ParameterPlan>, Refusa
     }
     let mut plans: BTreeMap<u16, (ParameterPlan, usize)> = BTreeMap::new();
     for adapted in inferred.adapted.values() {
-        let Site::Parameter(number) = adapted.site else { continue };
+        let Site::Parameter(number) = adapted.site else {
+            continue;
+        };
         let plan = ParameterPlan {
             number,
             attribute: adapted.attribute.clone(),
@@ -59,8 +76,14 @@ pub(super) fn parameters(draft: &Draft<'_>) -> Result<Vec<ParameterPlan>, Refusa
             Some(_) => return Err(two_meanings(number)),
         }
     }
-    if plans.iter().any(|(number, (_, count))| mentions.get(number) != Some(count)) {
-        let number = plans.iter().find(|(number, (_, count))| mentions.get(number) != Some(count)).map_or(0, |(n, _)| *n);
+    if plans
+        .iter()
+        .any(|(number, (_, count))| mentions.get(number) != Some(count))
+    {
+        let number = plans
+            .iter()
+            .find(|(number, (_, count))| mentions.get(number) != Some(count))
+            .map_or(0, |(n, _)| *n);
         return Err(two_meanings(number));
     }
     Ok(plans.into_values().map(|(plan, _)| plan).collect())
@@ -77,5 +100,8 @@ fn agrees(first: &ParameterPlan, second: &ParameterPlan) -> bool {
 }
 
 fn two_meanings(number: u16) -> Refusal {
-    refuse::unsupported(format!("parameter ${number} with two meanings: use two parameters; it"), None)
+    refuse::unsupported(
+        format!("parameter ${number} with two meanings: use two parameters; it"),
+        None,
+    )
 }
