@@ -34,4 +34,5 @@ pub mod statement;
 pub mod token;
 pub mod types;
 pub mod upstream;
+pub mod values;
 pub mod wire;

@@ -1,0 +1,244 @@
+//! Fills what a plan leaves open: literals in the text, parameters at Bind.
+//!
+//! A sealed literal is written ` E'\\x…'::pg_catalog.bytea `, a token as a string literal, an array as a literal of
+//! its text form: whatever `standard_conforming_strings` and `search_path` are, they read alike. Spaces keep them off
+//! the words beside them.
+
+use std::sync::Arc;
+
+use crate::ident::quote_literal;
+use crate::policy::decide::{Store, Treated};
+use crate::secret::Secret;
+use crate::statement::plan::{LiteralSlot, ParameterPlan, Piece, Plan, Shape};
+use crate::token::TokenFault;
+use crate::types::{self, LogicalType, TextSettings};
+
+use super::fault::FillFault;
+use super::keys::{AttributeKeys, StoreFault, StoredValue};
+use super::read::Reading;
+use super::{Ready, Vault};
+
+/// `bytea` and `bytea[]` in `pg_type`.
+const BYTEA_OID: u32 = 17;
+const BYTEA_ARRAY_OID: u32 = 1001;
+
+/// The type to declare upstream for a parameter that meets a treated attribute: `bytea` or `bytea[]` where it is
+/// sealed, the attribute's type or its array type where it is tokenised.
+pub fn parameter_oid(plan: &ParameterPlan) -> u32 {
+    let logical = plan.attribute.logical;
+    match (&plan.attribute.store, plan.shape) {
+        (Store::Encrypt { .. }, Shape::Value) => BYTEA_OID,
+        (Store::Encrypt { .. }, Shape::Array) => BYTEA_ARRAY_OID,
+        (Store::Plain | Store::Tokenise(_), Shape::Value) => logical.oid(),
+        (Store::Plain | Store::Tokenise(_), Shape::Array) => logical.array_oid(),
+    }
+}
+
+/// The format (0 text, 1 binary) of what [`Vault::fill_parameter`] gives: binary where it is sealed, the client's
+/// where it is tokenised.
+pub fn parameter_format(plan: &ParameterPlan, client_format: i16) -> i16 {
+    match plan.attribute.store {
+        Store::Encrypt { .. } => 1,
+        Store::Plain | Store::Tokenise(_) => client_format,
+    }
+}
+
+impl Vault {
+    /// The text of a plan with its slots filled.
+    ///
+    /// # Errors
+    /// [`FillFault`] for the first literal that PostgreSQL would not take or that cannot be stored.
+    pub fn fill(&self, plan: &Plan, settings: &TextSettings) -> Result<Ready, FillFault> {
+        let mut text = String::new();
+        for piece in plan.pieces() {
+            match piece {
+                Piece::Text(verbatim) => text.push_str(verbatim),
+                Piece::Slot(slot) => {
+                    text.push(' ');
+                    text.push_str(&self.literal(slot, settings)?);
+                    text.push(' ');
+                }
+            }
+        }
+        Ok(Ready::filled(text))
+    }
+
+    /// A slot as an SQL literal.
+    fn literal(&self, slot: &LiteralSlot, settings: &TextSettings) -> Result<String, FillFault> {
+        let filling = Filling::new(self, &slot.attribute, slot.assigned)?;
+        let reading = Reading::of_literal(slot, settings);
+        let bytes = slot.text.expose().as_bytes();
+        match slot.shape {
+            Shape::Value => Ok(match filling.value(&reading, bytes)? {
+                StoredValue::Sealed(sealed) => {
+                    format!("E'\\\\x{}'::pg_catalog.bytea", hex::encode(sealed))
+                }
+                StoredValue::Token(token) => quote_literal(&token),
+            }),
+            Shape::Array => {
+                let elements = filling.elements(&reading, bytes)?;
+                let text = types::array::to_text(&elements.map_each(Form::Text));
+                // Hexadecimal and text: an array's text form of them is UTF-8.
+                let literal = quote_literal(&String::from_utf8_lossy(&text));
+                Ok(match slot.attribute.store {
+                    Store::Encrypt { .. } => format!("{literal}::pg_catalog.bytea[]"),
+                    Store::Plain | Store::Tokenise(_) => literal,
+                })
+            }
+        }
+    }
+
+    /// A parameter as it goes upstream, of the type [`parameter_oid`] and the format [`parameter_format`] say.
+    ///
+    /// `declared_oid` is the type the client declared in Parse (0: none), `format` the one of its Bind.
+    ///
+    /// # Errors
+    /// [`FillFault`] when PostgreSQL would not take the value or it cannot be stored.
+    pub fn fill_parameter(
+        &self,
+        plan: &ParameterPlan,
+        declared_oid: u32,
+        format: i16,
+        value: Option<&[u8]>,
+        settings: &TextSettings,
+    ) -> Result<Option<Vec<u8>>, FillFault> {
+        let Some(bytes) = value else {
+            return Ok(None);
+        };
+        let filling = Filling::new(self, &plan.attribute, plan.assigned)?;
+        let reading = Reading::of_parameter(plan, declared_oid, format, settings);
+        match plan.shape {
+            Shape::Value => Ok(Some(Form::Binary.of(filling.value(&reading, bytes)?))),
+            Shape::Array => {
+                let elements = filling.elements(&reading, bytes)?;
+                if parameter_format(plan, format) == 0 {
+                    return Ok(Some(types::array::to_text(&elements.map_each(Form::Text))));
+                }
+                let element_oid = match plan.attribute.store {
+                    Store::Encrypt { .. } => BYTEA_OID,
+                    Store::Plain | Store::Tokenise(_) => plan.attribute.logical.oid(),
+                };
+                types::array::to_binary(element_oid, &elements.map_each(Form::Binary))
+                    .map(Some)
+                    .map_err(|fault| filling.value_fault(fault))
+            }
+        }
+    }
+}
+
+/// How a stored value is written: a token is the same bytes in both.
+#[derive(Clone, Copy)]
+enum Form {
+    Text,
+    Binary,
+}
+
+impl Form {
+    fn of(self, stored: StoredValue) -> Vec<u8> {
+        match (self, stored) {
+            (Self::Text, StoredValue::Sealed(sealed)) => {
+                format!("\\x{}", hex::encode(sealed)).into_bytes()
+            }
+            (Self::Binary, StoredValue::Sealed(sealed)) => sealed,
+            (_, StoredValue::Token(token)) => token.into_bytes(),
+        }
+    }
+}
+
+/// The elements of an array as they are stored; None is NULL.
+struct StoredElements(Vec<Option<StoredValue>>);
+
+impl StoredElements {
+    fn map_each(self, form: Form) -> Vec<Option<Vec<u8>>> {
+        let elements = self.0.into_iter();
+        elements.map(|e| e.map(|stored| form.of(stored))).collect()
+    }
+}
+
+/// What is filled in for one attribute.
+struct Filling<'v> {
+    attribute: &'v Arc<Treated>,
+    keys: &'v AttributeKeys,
+    assigned: bool,
+}
+
+impl<'v> Filling<'v> {
+    fn new(
+        vault: &'v Vault,
+        attribute: &'v Arc<Treated>,
+        assigned: bool,
+    ) -> Result<Self, FillFault> {
+        let keys = vault.keys(attribute).map_err(|fault| FillFault::Key {
+            attribute: attribute.name.clone(),
+            fault,
+        })?;
+        Ok(Self {
+            attribute,
+            keys,
+            assigned,
+        })
+    }
+
+    fn value(&self, reading: &Reading<'_>, bytes: &[u8]) -> Result<StoredValue, FillFault> {
+        let canonical = reading.value(bytes).map_err(|f| self.value_fault(f))?;
+        self.stored(&canonical)
+    }
+
+    fn elements(&self, reading: &Reading<'_>, bytes: &[u8]) -> Result<StoredElements, FillFault> {
+        let elements = reading.elements(bytes).map_err(|f| self.value_fault(f))?;
+        elements
+            .into_iter()
+            .map(|element| element.map(|canonical| self.stored(&canonical)).transpose())
+            .collect::<Result<_, _>>()
+            .map(StoredElements)
+    }
+
+    fn stored(&self, canonical: &Secret<Vec<u8>>) -> Result<StoredValue, FillFault> {
+        let attribute = || self.attribute.name.clone();
+        let stored = match self.keys.store(canonical.expose()) {
+            Ok(stored) => stored,
+            // What has no token equals no token: nobody's token stands in its place.
+            Err(StoreFault::Token(
+                TokenFault::TooFewDigits { .. } | TokenFault::TooLong { .. },
+            )) if !self.assigned => StoredValue::Token(String::new()),
+            Err(StoreFault::Token(fault)) => {
+                return Err(FillFault::Token {
+                    attribute: attribute(),
+                    fault,
+                });
+            }
+            Err(StoreFault::Seal(fault)) => {
+                return Err(FillFault::Seal {
+                    attribute: attribute(),
+                    fault,
+                });
+            }
+            Err(StoreFault::Plain) => {
+                return Err(FillFault::StoredPlain {
+                    attribute: attribute(),
+                });
+            }
+        };
+        if let (StoredValue::Token(token), LogicalType::Varchar(Some(limit))) =
+            (&stored, self.attribute.logical)
+            && self.assigned
+        {
+            let characters = token.chars().count();
+            if characters > limit as usize {
+                return Err(FillFault::TokenTooLong {
+                    attribute: attribute(),
+                    characters,
+                    limit,
+                });
+            }
+        }
+        Ok(stored)
+    }
+
+    fn value_fault(&self, fault: types::ValueFault) -> FillFault {
+        FillFault::Value {
+            attribute: self.attribute.name.clone(),
+            fault,
+        }
+    }
+}

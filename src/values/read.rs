@@ -1,0 +1,198 @@
+//! From what a client wrote to canonical values: casts, arrays, and the type modifier where a value is assigned.
+//!
+//! Knows types; knows no key.
+
+use crate::ident::SqlState;
+use crate::policy::decide::Treated;
+use crate::secret::Secret;
+use crate::statement::plan::{LiteralSlot, ParameterPlan};
+use crate::types::{self, LogicalType, TextSettings, TypeClass, ValueFault};
+
+/// `unknown` in `pg_type`: the type of a literal that nothing has given one.
+const UNKNOWN_OID: u32 = 705;
+
+/// `numeric` in `pg_type`.
+const NUMERIC_OID: u32 = 1700;
+
+/// Array types that may meet a treated attribute, and their elements' (`pg_type`, PostgreSQL 15).
+const ELEMENTS: &[(u32, u32)] = &[
+    (199, 114),   // json
+    (1000, 16),   // bool
+    (1001, 17),   // bytea
+    (1003, 19),   // name
+    (1005, 21),   // int2
+    (1007, 23),   // int4
+    (1009, 25),   // text
+    (1014, 1042), // char(n)
+    (1015, 1043), // varchar
+    (1016, 20),   // int8
+    (1115, 1114), // timestamp
+    (1182, 1082), // date
+    (1185, 1184), // timestamptz
+    (1231, 1700), // numeric
+    (2951, 2950), // uuid
+    (3807, 3802), // jsonb
+];
+
+/// How one value, or each element of an array, is to be read.
+pub(super) struct Reading<'a> {
+    target: LogicalType,
+    /// what the client declared: an OID, 0 for nothing
+    declared_oid: u32,
+    /// 0 text, 1 binary
+    format: i16,
+    cast: Option<(u32, i32)>,
+    assigned: bool,
+    settings: &'a TextSettings,
+}
+
+impl<'a> Reading<'a> {
+    pub(super) fn of_literal(slot: &LiteralSlot, settings: &'a TextSettings) -> Self {
+        Self {
+            target: slot.attribute.logical,
+            declared_oid: 0,
+            format: 0,
+            cast: slot.cast,
+            assigned: slot.assigned,
+            settings,
+        }
+    }
+
+    pub(super) fn of_parameter(
+        plan: &ParameterPlan,
+        declared_oid: u32,
+        format: i16,
+        settings: &'a TextSettings,
+    ) -> Self {
+        Self {
+            target: plan.attribute.logical,
+            declared_oid,
+            format,
+            cast: plan.cast,
+            assigned: plan.assigned,
+            settings,
+        }
+    }
+
+    /// The canonical form of a value.
+    pub(super) fn value(&self, bytes: &[u8]) -> Result<Secret<Vec<u8>>, ValueFault> {
+        let declared = match (self.declared_oid, self.cast) {
+            (0 | UNKNOWN_OID, Some((cast, _))) => cast,
+            (declared, _) => declared,
+        };
+        let mut canonical =
+            types::from_wire(declared, self.format, bytes, self.target, self.settings)?;
+        if let Some((oid, typmod)) = self.cast {
+            canonical = self.cast_to(oid, typmod, declared, canonical)?;
+        }
+        if self.assigned {
+            canonical = types::coerce(self.target, canonical, false)?;
+        }
+        Ok(Secret::new(canonical))
+    }
+
+    /// The canonical forms of an array's elements; None is NULL.
+    pub(super) fn elements(
+        &self,
+        bytes: &[u8],
+    ) -> Result<Vec<Option<Secret<Vec<u8>>>>, ValueFault> {
+        let (header_oid, elements) = match self.format {
+            0 => (None, types::array::elements_from_text(bytes)?),
+            1 => {
+                let (oid, elements) = types::array::elements_from_binary(bytes)?;
+                (Some(oid), elements)
+            }
+            _ => return Err(unsupported_format()),
+        };
+        let declared = match self.declared_oid {
+            0 | UNKNOWN_OID => header_oid.unwrap_or(0),
+            array => element_of(array)?,
+        };
+        if header_oid.is_some_and(|oid| oid != declared) {
+            return Err(ValueFault {
+                sqlstate: SqlState::DATATYPE_MISMATCH,
+                message: "wrong element type".to_owned(),
+            });
+        }
+        let cast = match self.cast {
+            None => None,
+            Some((array, typmod)) => Some((element_of(array)?, typmod)),
+        };
+        let one = Reading {
+            declared_oid: declared,
+            cast,
+            ..*self
+        };
+        elements
+            .into_iter()
+            .map(|element| {
+                element
+                    .map(|e| one.value(Secret::new(e).expose()))
+                    .transpose()
+            })
+            .collect()
+    }
+
+    /// Applies a cast the client wrote, after the value was read as `declared`.
+    fn cast_to(
+        &self,
+        oid: u32,
+        typmod: i32,
+        declared: u32,
+        canonical: Vec<u8>,
+    ) -> Result<Vec<u8>, ValueFault> {
+        match LogicalType::from_oid(oid, typmod) {
+            Some(cast) if cast.class() == self.target.class() => {
+                let canonical = types::coerce(cast, canonical, true)?;
+                if cast.class() != TypeClass::Numeric {
+                    return Ok(canonical);
+                }
+                // Equal numerics are equal bytes only with the digits that the attribute's scale asks for.
+                types::from_binary(self.target, &types::to_binary(cast, &canonical)?)
+            }
+            _ if oid == NUMERIC_OID && typmod < 0 && self.target.class() == TypeClass::Numeric => {
+                Ok(canonical)
+            }
+            // Reading it as that type was the cast.
+            _ if oid == declared && typmod < 0 => Ok(canonical),
+            _ => Err(ValueFault {
+                sqlstate: SqlState::FEATURE_NOT_SUPPORTED,
+                message: format!(
+                    "this cast does not go with a treated attribute of type {}",
+                    self.target.sql()
+                ),
+            }),
+        }
+    }
+}
+
+/// What a stored or plain value of an attribute is, read as the server sent it.
+pub(super) fn from_server(
+    treated: &Treated,
+    format: i16,
+    bytes: &[u8],
+    settings: &TextSettings,
+) -> Result<Secret<Vec<u8>>, ValueFault> {
+    match format {
+        0 => types::from_text(treated.logical, bytes, settings),
+        1 => types::from_binary(treated.logical, bytes),
+        _ => Err(unsupported_format()),
+    }
+    .map(Secret::new)
+}
+
+/// What PostgreSQL says of a format code that is neither 0 nor 1.
+pub(super) fn unsupported_format() -> ValueFault {
+    ValueFault {
+        sqlstate: SqlState::INVALID_PARAMETER_VALUE,
+        message: "unsupported format code".to_owned(),
+    }
+}
+
+fn element_of(array_oid: u32) -> Result<u32, ValueFault> {
+    let row = ELEMENTS.iter().find(|(array, _)| *array == array_oid);
+    row.map(|(_, element)| *element).ok_or_else(|| ValueFault {
+        sqlstate: SqlState::FEATURE_NOT_SUPPORTED,
+        message: "this array type does not go with a treated attribute".to_owned(),
+    })
+}
