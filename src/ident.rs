@@ -173,6 +173,8 @@ impl SqlState {
     pub const STATEMENT_TOO_COMPLEX: Self = Self("54001");
     /// 55000 `object_not_in_prerequisite_state`: the database is not as its policy wants it.
     pub const NOT_IN_PREREQUISITE_STATE: Self = Self("55000");
+    /// 58030 `io_error`: the audit cannot be written.
+    pub const IO_ERROR: Self = Self("58030");
     /// 57P01 `admin_shutdown`.
     pub const ADMIN_SHUTDOWN: Self = Self("57P01");
     /// XX000 `internal_error`: our bug.

@@ -136,3 +136,39 @@ pub const FAREWELL_TIMEOUT_MS: u64 = 1_000;
 
 /// Bytes of a password or passphrase file (no password of PostgreSQL's is longer than a thousand).
 pub const SECRET_BYTES_MAX: usize = 4096;
+
+/// KiB of audit records that may wait for the writer; beyond it sessions wait.
+pub const AUDIT_QUEUE_KIB: u32 = 64 * 1024;
+
+/// Records the audit's writer takes at once (one write, one sync).
+pub const AUDIT_BATCH_MAX: usize = 1024;
+
+/// Milliseconds between two syncs of the audit with `sync = "interval"`.
+pub const AUDIT_SYNC_MS: u64 = 100;
+
+/// Milliseconds between two signed heads while records come.
+pub const AUDIT_ANCHOR_MS: u64 = 5_000;
+
+/// Milliseconds until the audit's writer tries a disk again that took nothing.
+pub const AUDIT_RETRY_MS: u64 = 500;
+
+/// Bytes after which an audit file ends (a new one is begun every day too).
+pub const AUDIT_FILE_BYTES: u64 = 256 * 1024 * 1024;
+
+/// Records of one audit file (the shortest record is longer than `AUDIT_FILE_BYTES` / this).
+pub const AUDIT_FILE_RECORDS_MAX: u64 = 4 * 1024 * 1024;
+
+/// Files of one run of one instance: 1,000 a day for 28 years.
+pub const AUDIT_RUN_FILES_MAX: u64 = 10_000_000;
+
+/// Bytes of a statement's text in the audit; a longer one is cut, with its length and digest.
+pub const AUDIT_STATEMENT_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes of `application_name` in the audit (PostgreSQL cuts at 63).
+pub const AUDIT_APPLICATION_BYTES_MAX: usize = 256;
+
+/// Relations of one statement in the audit.
+pub const AUDIT_RELATIONS_MAX: usize = 1000;
+
+/// Bytes of a line of the audit: a statement with every byte escaped (six for one), 65,535 parameters, relations.
+pub const AUDIT_LINE_BYTES_MAX: u64 = 16 * 1024 * 1024;

@@ -4,6 +4,8 @@
 //! the configuration, and beyond [`METRIC_NAMES_MAX`] of a kind they are counted as `other`. Knows no value, no
 //! statement text, and nothing of who calls it.
 
+mod labels;
+
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,220 +19,10 @@ use prometheus::{
 use crate::ident::{DatabaseName, DomainName, RoleName};
 use crate::limits::METRIC_NAMES_MAX;
 
+pub use labels::{Action, Alarm, Kind, LoginMethod, LoginOutcome, Outcome, Path, Reason};
+
 /// The media type of [`Metrics::render`] (Prometheus text exposition format 0.0.4).
 pub const MEDIA_TYPE: &str = prometheus::TEXT_FORMAT;
-
-macro_rules! label {
-    ($(#[$doc:meta])* $type:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)+ }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum $type {
-            $($(#[$variant_doc])* $variant,)+
-        }
-
-        impl $type {
-            /// Every one of them, so that each is on the page from the start, at zero.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
-
-            /// The label's value.
-            pub fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $text,)+
-                }
-            }
-        }
-    };
-}
-
-label!(
-    /// What kind of statement.
-    Kind {
-        /// `SELECT`, `VALUES`, `TABLE`, `WITH … SELECT`
-        Select = "select",
-        /// `INSERT`
-        Insert = "insert",
-        /// `UPDATE`
-        Update = "update",
-        /// `DELETE`
-        Delete = "delete",
-        /// `MERGE`
-        Merge = "merge",
-        /// `COPY`
-        Copy = "copy",
-        /// `BEGIN`, `COMMIT`, `ROLLBACK`, `SAVEPOINT`, …
-        Transaction = "transaction",
-        /// several statements in one text
-        Several = "several",
-        /// anything else, and what was not parsed because it met nothing treated
-        Other = "other",
-    }
-);
-
-impl Kind {
-    /// The kind of a command by its first word (`SELECT`, …), in any case.
-    pub fn of_command(word: &str) -> Self {
-        const WORDS: &[(&str, Kind)] = &[
-            ("SELECT", Kind::Select),
-            ("VALUES", Kind::Select),
-            ("TABLE", Kind::Select),
-            ("WITH", Kind::Select),
-            ("INSERT", Kind::Insert),
-            ("UPDATE", Kind::Update),
-            ("DELETE", Kind::Delete),
-            ("MERGE", Kind::Merge),
-            ("COPY", Kind::Copy),
-            ("BEGIN", Kind::Transaction),
-            ("START", Kind::Transaction),
-            ("COMMIT", Kind::Transaction),
-            ("END", Kind::Transaction),
-            ("ROLLBACK", Kind::Transaction),
-            ("ABORT", Kind::Transaction),
-            ("SAVEPOINT", Kind::Transaction),
-            ("RELEASE", Kind::Transaction),
-        ];
-        WORDS
-            .iter()
-            .find(|(known, _)| word.eq_ignore_ascii_case(known))
-            .map_or(Self::Other, |(_, kind)| *kind)
-    }
-}
-
-label!(
-    /// Which way a statement went.
-    Path {
-        /// the client's own bytes, not parsed
-        Untouched = "untouched",
-        /// sent as its plan says
-        Rewritten = "rewritten",
-        /// not sent
-        Refused = "refused",
-    }
-);
-
-label!(
-    /// How a statement ended.
-    Outcome {
-        /// completed
-        Done = "done",
-        /// the server reported an error
-        Failed = "failed",
-        /// pgveil refused it
-        Refused = "refused",
-        /// cancelled by a client
-        Cancelled = "cancelled",
-        /// a connection ended before the answer
-        Lost = "lost",
-    }
-);
-
-label!(
-    /// What was done to a value.
-    Action {
-        /// sealed
-        Seal = "seal",
-        /// opened
-        Open = "open",
-        /// made a token
-        Tokenise = "tokenise",
-        /// brought back from a token
-        Detokenise = "detokenise",
-        /// masked
-        Mask = "mask",
-    }
-);
-
-label!(
-    /// Why a statement was refused.
-    Reason {
-        /// the policy says no
-        Policy = "policy",
-        /// not understood, or not computable
-        Unsupported = "unsupported",
-        /// the text does not parse
-        Parse = "parse",
-        /// the attribute lacks the search word
-        SearchMissing = "search_missing",
-        /// the database is not as its policy wants it
-        NotReady = "not_ready",
-        /// nested too deeply
-        TooDeep = "too_deep",
-        /// a value that its type does not take
-        Value = "value",
-        /// the audit cannot write
-        Audit = "audit",
-        /// a message that the protocol does not allow here
-        Protocol = "protocol",
-        /// a reason without a word of its own: a defect of ours
-        Other = "other",
-    }
-);
-
-impl Reason {
-    /// The reason of a refusal by its word.
-    pub fn of_word(word: &str) -> Self {
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|reason| reason.as_str() == word)
-            .unwrap_or(Self::Other)
-    }
-}
-
-label!(
-    /// How a login was tried.
-    LoginMethod {
-        /// SCRAM-SHA-256
-        Scram = "scram_sha_256",
-        /// SCRAM-SHA-256-PLUS
-        ScramPlus = "scram_sha_256_plus",
-        /// md5
-        Md5 = "md5",
-        /// a clear-text password under TLS
-        Cleartext = "cleartext_tls",
-        /// a client certificate
-        Certificate = "certificate",
-        /// ended before a method was chosen
-        Unchosen = "none",
-    }
-);
-
-label!(
-    /// How a login ended.
-    LoginOutcome {
-        /// logged in
-        Done = "done",
-        /// wrong password or unknown user
-        WrongPassword = "wrong_password",
-        /// no role of the policy matches
-        NoRole = "no_role",
-        /// the database is named nowhere
-        NoDatabase = "no_database",
-        /// too many sessions
-        TooMany = "too_many",
-        /// the client went away, took too long or broke the protocol
-        Broken = "broken",
-        /// the server refused or could not be reached
-        Upstream = "upstream",
-    }
-);
-
-label!(
-    /// What an operator must look at.
-    Alarm {
-        /// a reload was refused; the old policy, certificates or keyring stay
-        ReloadRefused = "reload_refused",
-        /// an attribute does not lie in the database as its policy says
-        NotReady = "not_ready",
-        /// a stored value did not open
-        NotAuthentic = "not_authentic",
-        /// the audit cannot write
-        Audit = "audit",
-        /// a treated attribute in a result that the plan did not expect
-        UnexpectedColumn = "unexpected_column",
-        /// the control connection is gone
-        Control = "control",
-    }
-);
 
 /// All metrics. Cheap to clone: clones count together.
 #[derive(Clone)]
@@ -306,6 +98,64 @@ fn seconds(registry: &Registry, name: &str, help: &str) -> Histogram {
     registered(registry, Histogram::with_opts(options))
 }
 
+/// A counter of no labels.
+fn counter(registry: &Registry, name: &str, help: &str) -> IntCounter {
+    registered(registry, IntCounter::new(name, help))
+}
+
+/// A gauge of no labels.
+fn gauge(registry: &Registry, name: &str, help: &str) -> IntGauge {
+    registered(registry, IntGauge::new(name, help))
+}
+
+/// Every metric: name, help, labels.
+impl Inner {
+    fn new(r: Registry) -> Self {
+        Self {
+            statements: counters(
+                &r,
+                "pgveil_statements_total",
+                STATEMENTS,
+                &["role", "kind", "path", "outcome"],
+            ),
+            added: seconds(&r, "pgveil_added_seconds", ADDED),
+            upstream: seconds(&r, "pgveil_upstream_seconds", UPSTREAM),
+            values: counters(&r, "pgveil_values_total", VALUES, &["domain", "action"]),
+            refusals: counters(&r, "pgveil_refusals_total", REFUSALS, &["reason"]),
+            sessions: gauge(&r, "pgveil_sessions", "Sessions logged in now"),
+            logins: counters(&r, "pgveil_logins_total", LOGINS, &["method", "outcome"]),
+            plan_cache_hits: counter(
+                &r,
+                "pgveil_plan_cache_hits_total",
+                "Plans found in the cache",
+            ),
+            plan_cache_misses: counter(&r, "pgveil_plan_cache_misses_total", "Plans made anew"),
+            audit_lag: gauge(&r, "pgveil_audit_lag_records", AUDIT_LAG),
+            policy_info: registered(
+                &r,
+                IntGaugeVec::new(
+                    Opts::new("pgveil_policy_info", POLICY_INFO),
+                    &["database", "version"],
+                ),
+            ),
+            alarms: counters(&r, "pgveil_alarms_total", "Alarms, by kind", &["kind"]),
+            roles: Names::default(),
+            domains: Names::default(),
+            databases: Names::default(),
+            registry: r,
+        }
+    }
+}
+
+const STATEMENTS: &str = "Statements, by role, kind, path and outcome";
+const ADDED: &str = "Time that pgveil itself added to a statement";
+const UPSTREAM: &str = "Time from sending a statement upstream to the end of its answer";
+const VALUES: &str = "Values of treated attributes, by domain and what was done to them";
+const REFUSALS: &str = "Refused statements, by reason";
+const LOGINS: &str = "Logins, by method and outcome";
+const AUDIT_LAG: &str = "Audit records handed to the writer and not yet written";
+const POLICY_INFO: &str = "1 for the policy in force of a database";
+
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
@@ -315,77 +165,7 @@ impl Default for Metrics {
 impl Metrics {
     /// A registry of its own, everything at zero.
     pub fn new() -> Self {
-        let r = &Registry::new();
-        let metrics = Self(Arc::new(Inner {
-            registry: r.clone(),
-            statements: counters(
-                r,
-                "pgveil_statements_total",
-                "Statements, by role, kind, path and outcome",
-                &["role", "kind", "path", "outcome"],
-            ),
-            added: seconds(
-                r,
-                "pgveil_added_seconds",
-                "Time that pgveil itself added to a statement",
-            ),
-            upstream: seconds(
-                r,
-                "pgveil_upstream_seconds",
-                "Time from sending a statement upstream to the end of its answer",
-            ),
-            values: counters(
-                r,
-                "pgveil_values_total",
-                "Values of treated attributes, by domain and what was done to them",
-                &["domain", "action"],
-            ),
-            refusals: counters(
-                r,
-                "pgveil_refusals_total",
-                "Refused statements, by reason",
-                &["reason"],
-            ),
-            sessions: registered(
-                r,
-                IntGauge::new("pgveil_sessions", "Sessions logged in now"),
-            ),
-            logins: counters(
-                r,
-                "pgveil_logins_total",
-                "Logins, by method and outcome",
-                &["method", "outcome"],
-            ),
-            plan_cache_hits: registered(
-                r,
-                IntCounter::new("pgveil_plan_cache_hits_total", "Plans found in the cache"),
-            ),
-            plan_cache_misses: registered(
-                r,
-                IntCounter::new("pgveil_plan_cache_misses_total", "Plans made anew"),
-            ),
-            audit_lag: registered(
-                r,
-                IntGauge::new(
-                    "pgveil_audit_lag_records",
-                    "Audit records handed to the writer and not yet written",
-                ),
-            ),
-            policy_info: registered(
-                r,
-                IntGaugeVec::new(
-                    Opts::new(
-                        "pgveil_policy_info",
-                        "1 for the policy in force of a database",
-                    ),
-                    &["database", "version"],
-                ),
-            ),
-            alarms: counters(r, "pgveil_alarms_total", "Alarms, by kind", &["kind"]),
-            roles: Names::default(),
-            domains: Names::default(),
-            databases: Names::default(),
-        }));
+        let metrics = Self(Arc::new(Inner::new(Registry::new())));
         metrics.start_at_zero();
         metrics
     }

@@ -15,6 +15,7 @@
 
 mod file;
 mod kek;
+mod model;
 mod passphrase;
 
 use std::collections::BTreeMap;
@@ -29,8 +30,8 @@ use sha2::Sha256;
 use crate::ident::{AttributeId, AttributeName, DomainId, DomainName, KeyVersion};
 use crate::secret::Secret;
 
-pub use file::VersionState;
 use kek::Kek;
+pub use model::VersionState;
 pub use passphrase::{KdfParameters, Passphrase};
 
 /// Bytes of a DEK, and of the keyring's own root.
@@ -344,7 +345,7 @@ impl Keyring {
         let dek = random::<DEK_BYTES>()?;
         let wrapped = self
             .kek
-            .wrap(&file::dek_binding(&self.id, id, version), dek.expose());
+            .wrap(&model::dek_binding(&self.id, id, version), dek.expose());
         let domain = DomainKeys {
             id,
             active: version,

@@ -151,8 +151,7 @@ fn opened_after(edit: impl FnOnce(&mut serde_json::Value)) -> KeyringFault {
     edit(&mut json);
     fs::write(&path, json.to_string()).unwrap();
     Keyring::open(&path, &passphrase("correct horse"))
-        .err()
-        .expect("an altered keyring must not open")
+        .expect_err("an altered keyring must not open")
 }
 
 #[test]
@@ -284,4 +283,74 @@ fn debug_shows_no_key() {
     let shown = format!("{keyring:?} {:?}", keyring.domain(&DomainName::new("a")));
     assert!(!shown.contains(&key[..16]));
     assert!(!format!("{:?}", passphrase("correct horse")).contains("horse"));
+}
+
+/// Format 1 as frozen, written by a second implementation (Python's `cryptography`): it must open for ever.
+#[test]
+fn the_frozen_keyring_opens_to_the_frozen_subkeys() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keyring.json");
+    fs::write(&path, include_bytes!("golden.json")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    let keyring = Keyring::open(&path, &passphrase("correct horse battery staple")).unwrap();
+    let subkeys = |domain: &str, version| {
+        let keys = keyring.domain(&DomainName::new(domain)).unwrap();
+        let seal = keys.subkey(KeyVersion(version), Label::SEAL)?;
+        let token = keys.subkey(KeyVersion(version), Label::TOKEN)?;
+        Ok((hex::encode(seal.expose()), hex::encode(token.expose())))
+    };
+    let frozen = |seal: &str, token: &str| Ok((seal.to_owned(), token.to_owned()));
+    assert_eq!(
+        subkeys("contact_email", 1),
+        frozen(
+            "51d8763a005d9f65e0c332ce008a3fe36940394cbfc77425c687be5979d39cda\
+             9b403c8ffeead5ddb606d2382984dd417fab53864a98d80d21a57bb5a9198bfe",
+            "f151d0533b86034432747a2ede0a1ee951263f426c5ac88c8b529a7648040ad6"
+        )
+    );
+    assert_eq!(
+        subkeys("contact_email", 2),
+        frozen(
+            "f941a4a9436bc6ef7a29f93b3cbd6f7474ca48974b0038d9dc770c768a834346\
+             fba02e11cc227a0d9e4867c3bba4235cbc1f7e081d69c389bb6f1c48e13989c4",
+            "7a41977232a68e44bacc5720470b7f3995d6d885d7fc1c8aee88f518838fd814"
+        )
+    );
+    assert_eq!(
+        subkeys("public.contacts.phone", 1),
+        frozen(
+            "5270e6adcdfc9e84ff07f05ed34167b6099b7296db9baef2ca360ed9f8f231c3\
+             7ec84f9b6c7494fbcfc83159866dfffa97fcf0e9d0c9cf7aadfa564d98b71e5d",
+            "4d67fb407515f73a0c49ef553e74afe42cd133a48e8d4e0a768b1d4807ab6cad"
+        )
+    );
+    assert!(matches!(
+        subkeys("public.contacts.phone", 2),
+        Err(KeyringFault::NoSuchVersion { .. })
+    ));
+    let email = keyring.domain(&DomainName::new("contact_email")).unwrap();
+    assert_eq!(email.active(), KeyVersion(2));
+    assert_eq!(
+        keyring.attribute_id(&attribute("phone")),
+        Some(AttributeId(3))
+    );
+    assert_eq!(
+        hex::encode(keyring.audit_key().expose()),
+        "5c72c8bf86927c82b09e9c7a6a91dbc0fdc62ba43455dbe058fa534fbafc3331"
+    );
+}
+
+/// What this version writes of it is the same file, byte for byte.
+#[test]
+fn the_frozen_keyring_is_written_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keyring.json");
+    fs::write(&path, include_bytes!("golden.json")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    let mut keyring = Keyring::open(&path, &passphrase("correct horse battery staple")).unwrap();
+    keyring.save().unwrap();
+    assert_eq!(
+        fs::read_to_string(&path).unwrap(),
+        include_str!("golden.json")
+    );
 }

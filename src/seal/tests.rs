@@ -318,3 +318,74 @@ proptest! {
         prop_assert!(sealer.open(&random).is_err());
     }
 }
+
+/// Format 1 as frozen, sealed by a second implementation (Python's `cryptography`) under the frozen keyring.
+#[test]
+fn frozen_values_open_and_are_sealed_alike() {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("k");
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&path)
+        .unwrap();
+    std::io::Write::write_all(&mut file, include_bytes!("../keyring/golden.json")).unwrap();
+    let passphrase = Passphrase::new("correct horse battery staple").unwrap();
+    let keyring = Keyring::open(&path, &passphrase).unwrap();
+    let sealer = |domain, binding| Sealer::new(keys(&keyring, domain), binding).unwrap();
+    let frozen = |text: &str| hex::decode(text).unwrap();
+
+    let phone = sealer(
+        "public.contacts.phone",
+        Binding {
+            attribute: Some(AttributeId(3)),
+            ..TEXT
+        },
+    );
+    let sealed =
+        frozen("d556760100000002000122156b6474650364481a6dc3b80877ed69d150d809883dca52d055c31d4a");
+    assert_eq!(phone.open(&sealed).unwrap().expose(), b"+49 30 1234567");
+    assert_eq!(phone.seal(b"+49 30 1234567").unwrap(), sealed);
+
+    let email = sealer(
+        "contact_email",
+        Binding {
+            attribute: None,
+            ..TEXT
+        },
+    );
+    let sealed = frozen(
+        "d55676010000000100021477a28cffd5e67a366862d9e32d0ebe6ace5fec7f88177a5c8c4975304415",
+    );
+    assert_eq!(email.seal(b"ann@example.com").unwrap(), sealed);
+    let older = frozen(
+        "d55676010000000100016040f1b4a0b44d4b5339fdbc0389ca6c722ffbf2aac33118e33d79b0174f86",
+    );
+    for sealed in [sealed, older] {
+        assert_eq!(email.open(&sealed).unwrap().expose(), b"ann@example.com");
+    }
+
+    let revenue = sealer(
+        "public.contacts.phone",
+        Binding {
+            class: TypeClass::Integer,
+            attribute: Some(AttributeId(3)),
+            comparable: false,
+        },
+    );
+    let sealed = frozen(
+        "d5567601000000020001a0a1a2a3a4a5a6a7a8a9aaabacadaeaf\
+         02d20190475fcc7bef0be15c7ea854cc6b69c04025f7d078",
+    );
+    assert_eq!(
+        revenue.open(&sealed).unwrap().expose(),
+        &(-42i64).to_be_bytes()
+    );
+    let nonce: [u8; 16] = std::array::from_fn(|i| 0xa0 + i as u8);
+    assert_eq!(
+        revenue.seal_with(&(-42i64).to_be_bytes(), &nonce).unwrap(),
+        sealed
+    );
+}
