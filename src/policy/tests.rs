@@ -98,6 +98,10 @@ fn the_demo_s_policy_loads() {
     assert_eq!(loaded.policy.roles().len(), 3);
 }
 
+#[allow(
+    clippy::too_many_lines,
+    reason = "a table of words and what becomes of them"
+)]
 #[test]
 fn words_become_decisions() {
     let policy = contract();

@@ -85,7 +85,7 @@ pub(super) fn unfit_type(rule: &Rule, logical: LogicalType) -> Vec<Hindrance> {
         let at = show_at(rule, role);
         match show {
             Show::Mask(mask) => {
-                if let Err(why) = fits(mask, logical) {
+                if let Err(why) = mask.fits(logical) {
                     unfit(at, why, "choose a mask that fits the type, or `null`");
                 }
             }
@@ -196,8 +196,4 @@ pub(super) fn unlike_domain(
         message,
         help,
     ))
-}
-
-fn fits(_mask: &crate::mask::Mask, _logical: LogicalType) -> Result<(), String> {
-    Ok(())
 }

@@ -157,6 +157,7 @@ struct Case {
     expected: &'static [(Obstacle, &'static str)],
 }
 
+#[allow(clippy::too_many_lines, reason = "a table of cases")]
 fn cases() -> Vec<Case> {
     use Obstacle::{Altered, AppliedOtherwise, Missing, NotApplied, NotReverted, Unfit};
     let case = |columns, attributes, expected| Case {
@@ -409,4 +410,21 @@ fn a_missing_table_is_told_with_the_nearest() {
         faults[0].fault.to_string(),
         "f:10:7: public.t.a: the database has no table public.t (did you mean `public.T`?)"
     );
+}
+
+#[test]
+fn a_mask_fits_its_type() {
+    let (bound, faults) = bound(
+        "      a: { show: { app: plain, bi: { mask: redact } } }\n      b: { show: { app: plain, bi: { mask: { generalise: year } } } }\n",
+        table(vec![plain("a", INT4), plain("b", DATE)]),
+    );
+    let why = crate::mask::Mask::Redact
+        .fits(LogicalType::Int4)
+        .unwrap_err();
+    assert_eq!(faults.len(), 1);
+    assert_eq!(faults[0].obstacle, Obstacle::Unfit);
+    assert_eq!(faults[0].fault.message, format!("public.t.a: {why}"));
+    assert_eq!((faults[0].fault.line, faults[0].fault.column), (10, 36));
+    assert!(bound.attribute(16400, 1).unwrap().not_ready.is_some());
+    assert_eq!(bound.attribute(16400, 2).unwrap().not_ready, None);
 }
