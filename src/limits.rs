@@ -172,3 +172,6 @@ pub const AUDIT_RELATIONS_MAX: usize = 1000;
 
 /// Bytes of a line of the audit: a statement with every byte escaped (six for one), 65,535 parameters, relations.
 pub const AUDIT_LINE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Bytes of a PEM file: a chain, a key, or a bundle of CA certificates (the system's own has 220 KB).
+pub const PEM_BYTES_MAX: usize = 1024 * 1024;

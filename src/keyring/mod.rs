@@ -395,6 +395,11 @@ impl Keyring {
     pub fn audit_key(&self) -> Secret<[u8; 32]> {
         derive(self.root.expose(), "pgveil audit hmac-sha-256 1")
     }
+
+    /// The key that the salts of unknown logins come from: the same on every instance with this keyring.
+    pub fn decoy_key(&self) -> Secret<[u8; 32]> {
+        derive(self.root.expose(), "pgveil login decoy hmac-sha-256 1")
+    }
 }
 
 #[cfg(test)]

@@ -3,93 +3,27 @@
 //! It reads and writes sockets, asks for verifiers, asks the policy whether a proven user may come in, and logs in
 //! upstream with the user's own keys. It decides none of that itself. What it hands over has a role.
 
-use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
 use bytes::BytesMut;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use crate::ident::{DatabaseName, RoleName, UserName};
+pub use super::admission::{Admission, Admit, Denial, Identity, LoginContext};
+use crate::ident::{DatabaseName, UserName};
 use crate::limits::{FAREWELL_TIMEOUT_MS, LOGIN_INPUT_BYTES_MAX};
-use crate::secret::Secret;
 use crate::session::login::{Farewell, Login, LoginFault, Proven, Step, TlsOffer};
-use crate::upstream::connect::{self, Target, Upstream};
-use crate::upstream::control::{Control, StoredLogin};
+use crate::upstream::connect::{self, Upstream};
+use crate::upstream::control::StoredLogin;
 use crate::upstream::stream::MaybeTls;
 use crate::wire::authentication::AUTHENTICATION_OK;
 use crate::wire::scram::Verifier;
 use crate::wire::startup::{CancelKey, Startup};
 use crate::wire::upstream as reply;
-
-/// Who wants to come in, and from where: what a policy may look at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// the user, whose password is proven
-    pub user: UserName,
-    /// the database
-    pub database: DatabaseName,
-    /// `application_name` as the client set it
-    pub application: String,
-    /// the client's address; None at a Unix socket
-    pub address: Option<IpAddr>,
-    /// whether the client is under TLS
-    pub encrypted: bool,
-}
-
-/// What the policy grants a login.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Admission {
-    /// the session's role; None on a database whose policy is `none`
-    pub role: Option<RoleName>,
-    /// whether it may use the replication protocol
-    pub replication: bool,
-}
-
-/// Why the policy grants a login nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Denial {
-    /// the database stands under no `[[database]]`
-    NoDatabase,
-    /// no role matches
-    NoRole,
-    /// the database cannot be served now; the reason is for the log
-    NotReady(String),
-}
-
-/// Asks the policy about a login.
-pub type Admit = dyn Fn(&Identity) -> Result<Admission, Denial> + Send + Sync;
-
-/// All that a login needs, shared by all of them.
-pub struct LoginContext {
-    /// the clients' TLS settings, replaced on reload; None offers no TLS
-    pub tls: ArcSwapOption<ServerConfig>,
-    /// whether plain clients are refused
-    pub tls_required: bool,
-    /// from the first byte to an open session
-    pub login_timeout: Duration,
-    /// where verifiers come from
-    pub control: Control,
-    /// what the decoys of unknown users are derived from; the same on every instance, or they can be told apart
-    pub decoy_key: Secret<[u8; 32]>,
-    /// the server
-    pub target: Target,
-    /// the policy's answer
-    pub admit: Box<Admit>,
-}
-
-impl fmt::Debug for LoginContext {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LoginContext")
-            .field("target", &self.target)
-            .finish_non_exhaustive()
-    }
-}
 
 /// How a login proved itself (the label `method` of `pgveil_logins_total`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

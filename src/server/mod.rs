@@ -1,3 +1,4 @@
 //! Sockets: accepts clients, performs what sessions decide, serves the HTTP side.
 
+pub mod admission;
 pub mod login;

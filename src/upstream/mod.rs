@@ -3,6 +3,7 @@
 //! Knows nothing of sessions or clients; what it sends for clients is ready to be sent.
 
 pub mod catalog;
+pub mod configured;
 pub mod connect;
 pub mod control;
 pub mod fault;

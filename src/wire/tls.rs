@@ -12,23 +12,8 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
-use serde::{Deserialize, Serialize};
 
-/// How the upstream leg is encrypted, as libpq's `sslmode`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum TlsMode {
-    /// never
-    Disable,
-    /// when the server offers it; not verified
-    Prefer,
-    /// always; verified against the CA only where one is configured
-    Require,
-    /// always; the certificate must come from the CA
-    VerifyCa,
-    /// always; the certificate must come from the CA and name the host
-    VerifyFull,
-}
+pub use crate::config::TlsMode;
 
 /// Why TLS settings are not usable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
