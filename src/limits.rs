@@ -104,11 +104,12 @@ pub const NAME_BYTES_MAX: usize = 63;
 /// Bytes of a cancel key (PostgreSQL: MAX_CANCEL_KEY_LENGTH, protocol 3.2).
 pub const CANCEL_KEY_BYTES_MAX: usize = 256;
 
-/// Milliseconds for a connection to the server, TLS included: beyond it the client gets an error in time.
-pub const UPSTREAM_CONNECT_TIMEOUT_MS: u64 = 5_000;
+/// Milliseconds for a connection to the server, TLS included. With the next one less than the default
+/// `login_timeout`, so that the client is told instead of cut off.
+pub const UPSTREAM_CONNECT_TIMEOUT_MS: u64 = 3_000;
 
 /// Milliseconds from the startup packet to the server's ReadyForQuery.
-pub const UPSTREAM_LOGIN_TIMEOUT_MS: u64 = 10_000;
+pub const UPSTREAM_LOGIN_TIMEOUT_MS: u64 = 5_000;
 
 /// Bytes of one message of the server before it is ready for queries: an error text at most.
 pub const UPSTREAM_LOGIN_FRAME_BYTES_MAX: usize = 64 * 1024;

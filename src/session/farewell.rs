@@ -81,6 +81,27 @@ pub enum Farewell {
 }
 
 impl LoginFault {
+    /// One of a few words, for the label `outcome` of `pgveil_logins_total`.
+    pub fn outcome(&self) -> &'static str {
+        match self {
+            Self::Startup(_)
+            | Self::StuffedBytes
+            | Self::RepeatedRequest
+            | Self::SaslMessage
+            | Self::Mechanism
+            | Self::Scram => "protocol",
+            Self::TlsHandshake | Self::TlsRequired => "tls",
+            Self::Password => "password",
+            Self::Gone(_) => "gone",
+            Self::Timeout => "timeout",
+            Self::NoDatabase => "no_database",
+            Self::NoRole => "no_role",
+            Self::Replication => "replication",
+            Self::NotReady(_) => "not_ready",
+            Self::NoVerifier(_) | Self::Upstream(_) => "upstream",
+        }
+    }
+
     /// SQLSTATE, message and hint for the client; `named` is there once it has named user and database.
     pub fn farewell(&self, named: Option<&(UserName, DatabaseName)>) -> Farewell {
         let (user, database) = named.map_or(("", ""), |(u, d)| (u.as_str(), d.as_str()));
