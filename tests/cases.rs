@@ -1,0 +1,177 @@
+//! The cases of `tests/cases/*.case`: policy, role, statement → what becomes of it.
+//!
+//! A case is a line `--- name`, a line `role: R`, the statement, a line `=>` and the answer in the form of
+//! [`answer`]. `UPDATE_CASES=1 cargo test --test cases` writes the answers anew: review the difference.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use pgveil::catalog::{Attribute, Function, Relation, RelationKind, Snapshot, Stored, TypeRef};
+use pgveil::ident::{DomainId, KeyVersion, RelationName, RoleName};
+use pgveil::policy::decide::{Bound, Store};
+use pgveil::policy::{Policy, bind, load};
+use pgveil::statement::plan::{ColumnPlan, Outcome, Piece, Plan};
+use pgveil::statement::{Context, Reach, analyse};
+
+const BYTEA: TypeRef = TypeRef { oid: 17, typmod: -1 };
+const DOMAIN: DomainId = DomainId(1);
+
+fn policy() -> Policy {
+    let text = include_str!("../policies/crm.yaml");
+    load("crm.yaml", text).expect("the demo's policy loads").policy
+}
+
+/// Reads `catalog.txt` and stores each column as the policy says, as `apply` would have left it.
+fn snapshot(policy: &Policy) -> Snapshot {
+    let mut relations: Vec<Relation> = Vec::new();
+    let mut functions = Vec::new();
+    let mut oids = BTreeMap::new();
+    for line in include_str!("cases/catalog.txt").lines().filter(|l| !l.starts_with('#') && !l.is_empty()) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words.as_slice() {
+            ["table", name] => relations.push(relation(name, RelationKind::Table, &mut oids)),
+            ["view", name, "reaches", other] => {
+                let mut view = relation(name, RelationKind::View, &mut oids);
+                view.reaches = vec![oids[*other]];
+                relations.push(view);
+            }
+            ["function", name, body @ ..] => {
+                let (schema, name) = name.split_once('.').expect("schema.name");
+                functions.push(Function { schema: schema.into(), name: name.into(), body: Some(body.join(" ")) });
+            }
+            [name, oid, typmod] => {
+                let relation = relations.last_mut().expect("a table first");
+                let logical = TypeRef { oid: oid.parse().expect("an OID"), typmod: typmod.parse().expect("a typmod") };
+                let attribute = attribute(policy, relation, name, logical);
+                relation.attributes.push(attribute);
+            }
+            _ => panic!("catalog.txt: {line}"),
+        }
+    }
+    Snapshot::new(1, relations, functions)
+}
+
+fn relation(name: &str, kind: RelationKind, oids: &mut BTreeMap<String, u32>) -> Relation {
+    let oid = 16384 + u32::try_from(oids.len()).expect("few relations");
+    oids.insert(name.to_owned(), oid);
+    let (schema, bare) = name.split_once('.').expect("schema.name");
+    Relation { oid, name: RelationName::new(schema, bare), kind, attributes: Vec::new(), primary_key: vec![1], reaches: Vec::new() }
+}
+
+fn attribute(policy: &Policy, relation: &Relation, name: &str, logical: TypeRef) -> Attribute {
+    let rule = policy.rules().iter().find(|r| r.name.relation == relation.name && r.name.attribute == name);
+    let treatment = rule.and_then(|r| r.store.recorded());
+    let (version, domain) = (KeyVersion(1), DOMAIN);
+    let (stored, physical) = match (rule.map(|r| &r.store), treatment) {
+        (Some(Store::Encrypt { .. }), Some(treatment)) => (Stored::Sealed { domain, version, treatment }, BYTEA),
+        (Some(Store::Tokenise(_)), Some(treatment)) => (Stored::Tokenised { domain, version, treatment }, logical),
+        _ => (Stored::Plain, logical),
+    };
+    let attnum = i16::try_from(relation.attributes.len() + 1).expect("few columns");
+    let has_prefix_check = matches!(stored, Stored::Sealed { .. });
+    Attribute { name: name.into(), attnum, logical, physical, not_null: false, stored, has_prefix_check, generated: false }
+}
+
+struct Case {
+    title: String,
+    role: String,
+    sql: String,
+    answer: String,
+}
+
+fn parse(text: &str) -> Vec<Case> {
+    text.split("--- ")
+        .skip(1)
+        .map(|part| {
+            let (title, rest) = part.split_once('\n').expect("a statement behind the title");
+            let (role, rest) = rest.split_once('\n').expect("a statement behind the role");
+            let (sql, answer) = rest.split_once("=>").expect("an answer behind =>");
+            Case {
+                title: title.trim().to_owned(),
+                role: role.strip_prefix("role: ").expect("role: behind the title").trim().to_owned(),
+                sql: sql.trim_end().to_owned(),
+                answer: answer.trim().to_owned(),
+            }
+        })
+        .collect()
+}
+
+/// The answer in words: `untouched`; `refused SQLSTATE reason message`; or the text to send with its slots,
+/// then columns and parameters.
+fn answer(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Untouched => "untouched".to_owned(),
+        Outcome::Refused(refusal) => format!("refused {} {}: {}", refusal.sqlstate, refusal.reason, refusal.message),
+        Outcome::Plan(plan) => rewritten(plan),
+    }
+}
+
+fn rewritten(plan: &Plan) -> String {
+    let mut text = String::from("rewritten\n");
+    for piece in plan.pieces() {
+        match piece {
+            Piece::Text(piece) => text.push_str(piece),
+            Piece::Slot(slot) => {
+                let _ = write!(text, "⟨{} {:?}{}⟩", slot.attribute.name.attribute, slot.shape, if slot.assigned { " assigned" } else { "" });
+            }
+        }
+    }
+    for columns in plan.statements().iter().filter_map(|s| s.columns.as_ref()) {
+        let columns: Vec<String> = columns
+            .iter()
+            .map(|column| match column {
+                ColumnPlan::Pass => "pass".to_owned(),
+                ColumnPlan::Open { attribute, show } => format!("{} {show:?}", attribute.name.attribute),
+            })
+            .collect();
+        let _ = write!(text, "\ncolumns: {}", columns.join(", "));
+    }
+    for parameter in plan.parameters() {
+        let _ = write!(text, "\nparameter ${}: {} {:?}", parameter.number, parameter.attribute.name.attribute, parameter.shape);
+    }
+    text
+}
+
+fn run(case: &Case, snapshot: &Snapshot, bound: &Bound) -> String {
+    let role = RoleName::new(case.role.clone());
+    let reach = Reach::new(snapshot, bound, &role);
+    let context = Context { snapshot, bound, reach: &reach, role: &role, standard_conforming_strings: true, client_encoding_is_utf8: true };
+    answer(&analyse(&case.sql, &context))
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .expect("tests/cases")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|e| e == "case"))
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn every_case_has_its_answer() {
+    let policy = policy();
+    let snapshot = snapshot(&policy);
+    let (bound, faults) = bind(&policy, &snapshot, 1, |_| Some(DOMAIN));
+    assert!(faults.is_empty(), "{faults:?}");
+    let update = std::env::var_os("UPDATE_CASES").is_some();
+    let (mut cases, mut wrong) = (0, Vec::new());
+    for file in files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases")) {
+        let mut written = String::new();
+        for case in parse(&std::fs::read_to_string(&file).expect("a case file")) {
+            cases += 1;
+            let got = run(&case, &snapshot, &bound);
+            if got != case.answer {
+                wrong.push(format!("{}: {}\nexpected {}\ngot      {got}", file.display(), case.title, case.answer));
+            }
+            let _ = write!(written, "--- {}\nrole: {}\n{}\n=> {got}\n\n", case.title, case.role, case.sql);
+        }
+        if update {
+            std::fs::write(&file, written.trim_end().to_owned() + "\n").expect("the case file is writable");
+        }
+    }
+    println!("{cases} cases");
+    assert!(update || wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
