@@ -224,6 +224,11 @@ pub fn quote_literal(text: &str) -> String {
     }
 }
 
+/// Whether PostgreSQL takes the unquoted word for a keyword where a relation or column name is expected.
+pub fn is_reserved(word: &str) -> bool {
+    RESERVED.contains(&word)
+}
+
 /// PostgreSQL's reserved words (manual, appendix C: "reserved" and "reserved (can be function or type)").
 const RESERVED: &[&str] = &[
     "all",

@@ -14,12 +14,17 @@ use pgveil::policy::{Policy, bind, load};
 use pgveil::statement::plan::{ColumnPlan, Outcome, Piece, Plan};
 use pgveil::statement::{Context, Reach, analyse};
 
-const BYTEA: TypeRef = TypeRef { oid: 17, typmod: -1 };
+const BYTEA: TypeRef = TypeRef {
+    oid: 17,
+    typmod: -1,
+};
 const DOMAIN: DomainId = DomainId(1);
 
 fn policy() -> Policy {
     let text = include_str!("../policies/crm.yaml");
-    load("crm.yaml", text).expect("the demo's policy loads").policy
+    load("crm.yaml", text)
+        .expect("the demo's policy loads")
+        .policy
 }
 
 /// Reads `catalog.txt` and stores each column as the policy says, as `apply` would have left it.
@@ -27,7 +32,10 @@ fn snapshot(policy: &Policy) -> Snapshot {
     let mut relations: Vec<Relation> = Vec::new();
     let mut functions = Vec::new();
     let mut oids = BTreeMap::new();
-    for line in include_str!("cases/catalog.txt").lines().filter(|l| !l.starts_with('#') && !l.is_empty()) {
+    for line in include_str!("cases/catalog.txt")
+        .lines()
+        .filter(|l| !l.starts_with('#') && !l.is_empty())
+    {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
             ["table", name] => relations.push(relation(name, RelationKind::Table, &mut oids)),
@@ -38,11 +46,18 @@ fn snapshot(policy: &Policy) -> Snapshot {
             }
             ["function", name, body @ ..] => {
                 let (schema, name) = name.split_once('.').expect("schema.name");
-                functions.push(Function { schema: schema.into(), name: name.into(), body: Some(body.join(" ")) });
+                functions.push(Function {
+                    schema: schema.into(),
+                    name: name.into(),
+                    body: Some(body.join(" ")),
+                });
             }
             [name, oid, typmod] => {
                 let relation = relations.last_mut().expect("a table first");
-                let logical = TypeRef { oid: oid.parse().expect("an OID"), typmod: typmod.parse().expect("a typmod") };
+                let logical = TypeRef {
+                    oid: oid.parse().expect("an OID"),
+                    typmod: typmod.parse().expect("a typmod"),
+                };
                 let attribute = attribute(policy, relation, name, logical);
                 relation.attributes.push(attribute);
             }
@@ -56,21 +71,54 @@ fn relation(name: &str, kind: RelationKind, oids: &mut BTreeMap<String, u32>) ->
     let oid = 16384 + u32::try_from(oids.len()).expect("few relations");
     oids.insert(name.to_owned(), oid);
     let (schema, bare) = name.split_once('.').expect("schema.name");
-    Relation { oid, name: RelationName::new(schema, bare), kind, attributes: Vec::new(), primary_key: vec![1], reaches: Vec::new() }
+    Relation {
+        oid,
+        name: RelationName::new(schema, bare),
+        kind,
+        attributes: Vec::new(),
+        primary_key: vec![1],
+        reaches: Vec::new(),
+    }
 }
 
 fn attribute(policy: &Policy, relation: &Relation, name: &str, logical: TypeRef) -> Attribute {
-    let rule = policy.rules().iter().find(|r| r.name.relation == relation.name && r.name.attribute == name);
+    let rule = policy
+        .rules()
+        .iter()
+        .find(|r| r.name.relation == relation.name && r.name.attribute == name);
     let treatment = rule.and_then(|r| r.store.recorded());
     let (version, domain) = (KeyVersion(1), DOMAIN);
     let (stored, physical) = match (rule.map(|r| &r.store), treatment) {
-        (Some(Store::Encrypt { .. }), Some(treatment)) => (Stored::Sealed { domain, version, treatment }, BYTEA),
-        (Some(Store::Tokenise(_)), Some(treatment)) => (Stored::Tokenised { domain, version, treatment }, logical),
+        (Some(Store::Encrypt { .. }), Some(treatment)) => (
+            Stored::Sealed {
+                domain,
+                version,
+                treatment,
+            },
+            BYTEA,
+        ),
+        (Some(Store::Tokenise(_)), Some(treatment)) => (
+            Stored::Tokenised {
+                domain,
+                version,
+                treatment,
+            },
+            logical,
+        ),
         _ => (Stored::Plain, logical),
     };
     let attnum = i16::try_from(relation.attributes.len() + 1).expect("few columns");
     let has_prefix_check = matches!(stored, Stored::Sealed { .. });
-    Attribute { name: name.into(), attnum, logical, physical, not_null: false, stored, has_prefix_check, generated: false }
+    Attribute {
+        name: name.into(),
+        attnum,
+        logical,
+        physical,
+        not_null: false,
+        stored,
+        has_prefix_check,
+        generated: false,
+    }
 }
 
 struct Case {
@@ -89,7 +137,11 @@ fn parse(text: &str) -> Vec<Case> {
             let (sql, answer) = rest.split_once("=>").expect("an answer behind =>");
             Case {
                 title: title.trim().to_owned(),
-                role: role.strip_prefix("role: ").expect("role: behind the title").trim().to_owned(),
+                role: role
+                    .strip_prefix("role: ")
+                    .expect("role: behind the title")
+                    .trim()
+                    .to_owned(),
                 sql: sql.trim_end().to_owned(),
                 answer: answer.trim().to_owned(),
             }
@@ -102,7 +154,10 @@ fn parse(text: &str) -> Vec<Case> {
 fn answer(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Untouched => "untouched".to_owned(),
-        Outcome::Refused(refusal) => format!("refused {} {}: {}", refusal.sqlstate, refusal.reason, refusal.message),
+        Outcome::Refused(refusal) => format!(
+            "refused {} {}: {}",
+            refusal.sqlstate, refusal.reason, refusal.message
+        ),
         Outcome::Plan(plan) => rewritten(plan),
     }
 }
@@ -113,7 +168,13 @@ fn rewritten(plan: &Plan) -> String {
         match piece {
             Piece::Text(piece) => text.push_str(piece),
             Piece::Slot(slot) => {
-                let _ = write!(text, "⟨{} {:?}{}⟩", slot.attribute.name.attribute, slot.shape, if slot.assigned { " assigned" } else { "" });
+                let _ = write!(
+                    text,
+                    "⟨{} {:?}{}⟩",
+                    slot.attribute.name.attribute,
+                    slot.shape,
+                    if slot.assigned { " assigned" } else { "" }
+                );
             }
         }
     }
@@ -122,13 +183,19 @@ fn rewritten(plan: &Plan) -> String {
             .iter()
             .map(|column| match column {
                 ColumnPlan::Pass => "pass".to_owned(),
-                ColumnPlan::Open { attribute, show } => format!("{} {show:?}", attribute.name.attribute),
+                ColumnPlan::Open { attribute, show } => {
+                    format!("{} {show:?}", attribute.name.attribute)
+                }
             })
             .collect();
         let _ = write!(text, "\ncolumns: {}", columns.join(", "));
     }
     for parameter in plan.parameters() {
-        let _ = write!(text, "\nparameter ${}: {} {:?}", parameter.number, parameter.attribute.name.attribute, parameter.shape);
+        let _ = write!(
+            text,
+            "\nparameter ${}: {} {:?}",
+            parameter.number, parameter.attribute.name.attribute, parameter.shape
+        );
     }
     text
 }
@@ -136,7 +203,14 @@ fn rewritten(plan: &Plan) -> String {
 fn run(case: &Case, snapshot: &Snapshot, bound: &Bound) -> String {
     let role = RoleName::new(case.role.clone());
     let reach = Reach::new(snapshot, bound, &role);
-    let context = Context { snapshot, bound, reach: &reach, role: &role, standard_conforming_strings: true, client_encoding_is_utf8: true };
+    let context = Context {
+        snapshot,
+        bound,
+        reach: &reach,
+        role: &role,
+        standard_conforming_strings: true,
+        client_encoding_is_utf8: true,
+    };
     answer(&analyse(&case.sql, &context))
 }
 
@@ -164,12 +238,22 @@ fn every_case_has_its_answer() {
             cases += 1;
             let got = run(&case, &snapshot, &bound);
             if got != case.answer {
-                wrong.push(format!("{}: {}\nexpected {}\ngot      {got}", file.display(), case.title, case.answer));
+                wrong.push(format!(
+                    "{}: {}\nexpected {}\ngot      {got}",
+                    file.display(),
+                    case.title,
+                    case.answer
+                ));
             }
-            let _ = write!(written, "--- {}\nrole: {}\n{}\n=> {got}\n\n", case.title, case.role, case.sql);
+            let _ = write!(
+                written,
+                "--- {}\nrole: {}\n{}\n=> {got}\n\n",
+                case.title, case.role, case.sql
+            );
         }
         if update {
-            std::fs::write(&file, written.trim_end().to_owned() + "\n").expect("the case file is writable");
+            std::fs::write(&file, written.trim_end().to_owned() + "\n")
+                .expect("the case file is writable");
         }
     }
     println!("{cases} cases");

@@ -338,7 +338,7 @@ impl Resolver<'_> {
             }),
             Found::Nothing => {
                 // Not bound: if it is a sensitive word, the account of identifiers refuses it.
-                self.accounted[index] = scope.unknown;
+                self.accounted[index] = false;
                 Ok(plain(one(index)))
             }
         }

@@ -8,9 +8,14 @@ use sqlparser::ast::{
 use super::Resolver;
 use super::absent::absent;
 use super::scope::{Scope, Visible};
+use crate::ident::is_reserved;
+use crate::statement::lex::TokenKind;
 use crate::statement::plan::Refusal;
+use crate::statement::reach::Mention;
 use crate::statement::refuse;
-use crate::statement::tree::{Column, ColumnRef, Expr, Form, Origin, Place, Source, SourceId};
+use crate::statement::tree::{
+    Column, ColumnRef, Expr, Extent, Form, Origin, Place, Source, SourceId,
+};
 
 /// What FROM gathered beside the scope itself.
 #[derive(Debug, Default)]
@@ -310,6 +315,7 @@ impl Resolver<'_> {
         alias: Option<&TableAlias>,
     ) -> Result<SourceId, Refusal> {
         let (parts, extent) = self.object_name(name)?;
+        self.not_a_keyword(extent)?;
         let cte = match parts.as_slice() {
             [only] => {
                 if self.forward_ctes.contains(only) {
@@ -352,6 +358,8 @@ impl Resolver<'_> {
         joined: &mut Joined,
     ) -> Result<SourceId, Refusal> {
         let (name, args) = call;
+        let (_, extent) = self.object_name(name)?;
+        self.not_a_keyword(extent)?;
         let name = self.function_name(name)?;
         let operands = self.function_args(args, sight)?;
         joined.conditions.push(Expr::Other {
@@ -400,6 +408,40 @@ impl Resolver<'_> {
         Ok(operands)
     }
 
+    /// `ONLY t`, `ROWS FROM (…)` and the like, which sqlparser takes for a relation `only` with an alias.
+    fn not_a_keyword(&self, extent: Extent) -> Result<(), Refusal> {
+        match &self.tokens[extent.start].kind {
+            TokenKind::Word {
+                name,
+                quoted: false,
+            } if is_reserved(name) || name == "rows" => Err(refuse::unsupported(
+                format!("{} in FROM", name.to_uppercase()),
+                self.position(extent.start),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// An alias that is the name of a treated relation could be a relation whose keyword was taken for a name.
+    fn not_another_relation(
+        &self,
+        source: SourceId,
+        alias: &str,
+        index: usize,
+    ) -> Result<(), Refusal> {
+        let own = self.sources[source.0]
+            .relation
+            .as_ref()
+            .is_some_and(|r| r.name.name == alias);
+        if !own && self.names.reach.mention(alias) == Some(Mention::Relation) {
+            return Err(refuse::unsupported(
+                format!("the alias {alias:?}, which is the name of a treated relation,"),
+                self.position(index),
+            ));
+        }
+        Ok(())
+    }
+
     /// Gives a source its alias and its columns theirs.
     pub(super) fn alias(
         &mut self,
@@ -416,7 +458,8 @@ impl Resolver<'_> {
             return Ok(());
         };
         absent(&[("AT", at)])?;
-        let (name, _) = self.name(name)?;
+        let (name, index) = self.name(name)?;
+        self.not_another_relation(source, &name, index)?;
         let mut renamed = Vec::with_capacity(columns.len());
         for TableAliasColumnDef { name, data_type: _ } in columns {
             renamed.push(self.name(name)?.0);
