@@ -52,6 +52,23 @@ pub const CATALOG_RELATIONS_MAX: usize = 200_000;
 /// Milliseconds between two looks at the catalog, so that DDL run beside pgveil is noticed.
 pub const CATALOG_POLL_MS: u64 = 5_000;
 
+/// Bytes of plain values that apply and check hold at a time: enough to keep the server busy, small beside a
+/// pgveil that also serves.
+pub const APPLY_BATCH_BYTES: usize = 4 * 1024 * 1024;
+
+/// Rows that apply and check hold at a time, however small they are.
+pub const APPLY_BATCH_ROWS_MAX: usize = 2_000;
+
+/// Milliseconds that apply waits for a table's lock, with every other statement on the table queued behind it.
+pub const APPLY_LOCK_WAIT_MS: u64 = 10_000;
+
+/// Bytes of a sealed value in an index (B-tree rows end at 2,704 bytes; the rest is for the row's head and other
+/// key columns).
+pub const SEALED_INDEX_BYTES_MAX: usize = 2_600;
+
+/// Places named of values that have no stored form: enough to find them, few enough to read.
+pub const VALUE_EXAMPLES_MAX: usize = 5;
+
 /// Bytes of one SCRAM message (PostgreSQL: PG_MAX_SASL_MESSAGE_LENGTH).
 pub const SCRAM_MESSAGE_BYTES_MAX: usize = 1024;
 
