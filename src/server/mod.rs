@@ -1,4 +1,5 @@
 //! Sockets: accepts clients, performs what sessions decide, serves the HTTP side.
 
 pub mod admission;
+pub mod http;
 pub mod login;
