@@ -16,6 +16,7 @@ use tokio_rustls::TlsAcceptor;
 pub use super::admission::{Admission, Admit, Denial, Identity, LoginContext};
 use crate::ident::{DatabaseName, UserName};
 use crate::limits::{FAREWELL_TIMEOUT_MS, LOGIN_INPUT_BYTES_MAX};
+use crate::metrics::LoginMethod;
 use crate::session::login::{Farewell, Login, LoginFault, Proven, Step, TlsOffer};
 use crate::upstream::connect::{self, Upstream};
 use crate::upstream::control::StoredLogin;
@@ -24,25 +25,6 @@ use crate::wire::authentication::AUTHENTICATION_OK;
 use crate::wire::scram::Verifier;
 use crate::wire::startup::{CancelKey, Startup};
 use crate::wire::upstream as reply;
-
-/// How a login proved itself (the label `method` of `pgveil_logins_total`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LoginMethod {
-    /// SCRAM-SHA-256 with a stored verifier
-    Scram,
-    /// none: the connection ended before
-    None,
-}
-
-impl LoginMethod {
-    /// The word in metrics and audit.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Scram => "scram-sha-256",
-            Self::None => "none",
-        }
-    }
-}
 
 /// A client that is in, and its session with the server. It has been told AuthenticationOk and no more.
 #[derive(Debug)]
@@ -104,7 +86,7 @@ pub struct LoginFailure {
     pub named: Option<(UserName, DatabaseName)>,
     /// the SQLSTATE the client was told; None where it was told nothing
     pub sqlstate: Option<String>,
-    /// how far it came
+    /// how it was tried
     pub method: LoginMethod,
 }
 
@@ -131,7 +113,7 @@ where
         input: BytesMut::new(),
         login: Login::new(offer),
         tls,
-        method: LoginMethod::None,
+        method: LoginMethod::Unchosen,
     };
     let done = timeout(context.login_timeout, door.pass(address, context)).await;
     match done.unwrap_or(Err(LoginFault::Timeout)) {
@@ -159,7 +141,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Door<S> {
             Ok(proven) => proven,
             Err(key) => return Ok(Accepted::Cancel(key)),
         };
-        self.method = LoginMethod::Scram;
         let Proven { startup, keys } = proven;
         let identity = Identity {
             user: startup.user().clone(),
@@ -199,6 +180,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Door<S> {
                     self.login.encrypted();
                 }
                 Step::LookUp(user) => {
+                    self.method = LoginMethod::Scram;
                     let verifier = verifier(context, &user).await?;
                     self.login.verifier(verifier, &mut out)?;
                 }

@@ -3,6 +3,7 @@
 //! The one place where a login's faults become SQLSTATEs. It knows nothing of how a login goes.
 
 use crate::ident::{DatabaseName, SqlState, UserName};
+use crate::metrics::LoginOutcome;
 use crate::upstream::handshake::UpstreamFault;
 use crate::wire::message::MessageFault;
 use crate::wire::startup::StartupFault;
@@ -81,24 +82,23 @@ pub enum Farewell {
 }
 
 impl LoginFault {
-    /// One of a few words, for the label `outcome` of `pgveil_logins_total`.
-    pub fn outcome(&self) -> &'static str {
+    /// How the login ended, as metrics count it.
+    pub fn outcome(&self) -> LoginOutcome {
         match self {
             Self::Startup(_)
             | Self::StuffedBytes
             | Self::RepeatedRequest
             | Self::SaslMessage
             | Self::Mechanism
-            | Self::Scram => "protocol",
-            Self::TlsHandshake | Self::TlsRequired => "tls",
-            Self::Password => "password",
-            Self::Gone(_) => "gone",
-            Self::Timeout => "timeout",
-            Self::NoDatabase => "no_database",
-            Self::NoRole => "no_role",
-            Self::Replication => "replication",
-            Self::NotReady(_) => "not_ready",
-            Self::NoVerifier(_) | Self::Upstream(_) => "upstream",
+            | Self::Scram
+            | Self::TlsHandshake
+            | Self::TlsRequired
+            | Self::Gone(_)
+            | Self::Timeout => LoginOutcome::Broken,
+            Self::Password => LoginOutcome::WrongPassword,
+            Self::NoDatabase => LoginOutcome::NoDatabase,
+            Self::NoRole | Self::Replication => LoginOutcome::NoRole,
+            Self::NotReady(_) | Self::NoVerifier(_) | Self::Upstream(_) => LoginOutcome::Upstream,
         }
     }
 
