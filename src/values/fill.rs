@@ -22,6 +22,17 @@ use super::{Ready, Vault};
 const BYTEA_OID: u32 = 17;
 const BYTEA_ARRAY_OID: u32 = 1001;
 
+/// A parameter as the client gave it.
+#[derive(Clone, Copy)]
+pub struct Given<'a> {
+    /// the type it declared in Parse, 0 for none
+    pub oid: u32,
+    /// the format of its Bind: 0 text, 1 binary
+    pub format: i16,
+    /// the value; None is NULL
+    pub value: Option<&'a [u8]>,
+}
+
 /// The type to declare upstream for a parameter that meets a treated attribute: `bytea` or `bytea[]` where it is
 /// sealed, the attribute's type or its array type where it is tokenised.
 pub fn parameter_oid(plan: &ParameterPlan) -> u32 {
@@ -90,28 +101,24 @@ impl Vault {
 
     /// A parameter as it goes upstream, of the type [`parameter_oid`] and the format [`parameter_format`] say.
     ///
-    /// `declared_oid` is the type the client declared in Parse (0: none), `format` the one of its Bind.
-    ///
     /// # Errors
     /// [`FillFault`] when PostgreSQL would not take the value or it cannot be stored.
     pub fn fill_parameter(
         &self,
         plan: &ParameterPlan,
-        declared_oid: u32,
-        format: i16,
-        value: Option<&[u8]>,
+        given: Given<'_>,
         settings: &TextSettings,
     ) -> Result<Option<Vec<u8>>, FillFault> {
-        let Some(bytes) = value else {
+        let Some(bytes) = given.value else {
             return Ok(None);
         };
         let filling = Filling::new(self, &plan.attribute, plan.assigned)?;
-        let reading = Reading::of_parameter(plan, declared_oid, format, settings);
+        let reading = Reading::of_parameter(plan, given, settings);
         match plan.shape {
             Shape::Value => Ok(Some(Form::Binary.of(filling.value(&reading, bytes)?))),
             Shape::Array => {
                 let elements = filling.elements(&reading, bytes)?;
-                if parameter_format(plan, format) == 0 {
+                if parameter_format(plan, given.format) == 0 {
                     return Ok(Some(types::array::to_text(&elements.map_each(Form::Text))));
                 }
                 let element_oid = match plan.attribute.store {

@@ -26,7 +26,7 @@ pub enum StoredValue {
 pub(super) enum AtRest {
     Plain,
     Sealed(Sealer),
-    Tokenised(Tokeniser),
+    Tokenised(Box<Tokeniser>),
 }
 
 /// The scheduled keys of one attribute.
@@ -121,7 +121,7 @@ impl AttributeKeys {
             }
             Store::Tokenise(format) => {
                 let version = record.map_or(domain.active(), |(_, version)| version);
-                AtRest::Tokenised(tokeniser(domain, version, treated, format)?)
+                AtRest::Tokenised(Box::new(tokeniser(domain, version, treated, format)?))
             }
         };
         let shown = formats

@@ -26,7 +26,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use fault::{FillFault, KeyFault, ShowFault};
-pub use fill::{parameter_format, parameter_oid};
+pub use fill::{Given, parameter_format, parameter_oid};
 pub use keys::{AttributeKeys, StoreFault, StoredValue};
 pub use ready::Ready;
 pub use show::{Formats, shown_type};

@@ -8,6 +8,8 @@ use crate::secret::Secret;
 use crate::statement::plan::{LiteralSlot, ParameterPlan};
 use crate::types::{self, LogicalType, TextSettings, TypeClass, ValueFault};
 
+use super::fill::Given;
+
 /// `unknown` in `pg_type`: the type of a literal that nothing has given one.
 const UNKNOWN_OID: u32 = 705;
 
@@ -60,14 +62,13 @@ impl<'a> Reading<'a> {
 
     pub(super) fn of_parameter(
         plan: &ParameterPlan,
-        declared_oid: u32,
-        format: i16,
+        given: Given<'_>,
         settings: &'a TextSettings,
     ) -> Self {
         Self {
             target: plan.attribute.logical,
-            declared_oid,
-            format,
+            declared_oid: given.oid,
+            format: given.format,
             cast: plan.cast,
             assigned: plan.assigned,
             settings,

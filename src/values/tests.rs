@@ -177,9 +177,15 @@ impl World {
         value: &[u8],
     ) -> Result<Vec<u8>, FillFault> {
         let settings = TextSettings::default();
-        let sent = self
-            .vault
-            .fill_parameter(plan, oid, format, Some(value), &settings)?;
+        let sent = self.vault.fill_parameter(
+            plan,
+            Given {
+                oid,
+                format,
+                value: Some(value),
+            },
+            &settings,
+        )?;
         Ok(sent.expect("not NULL"))
     }
 
