@@ -115,10 +115,10 @@ impl<'a> Reading<'a> {
                 message: "wrong element type".to_owned(),
             });
         }
-        let cast = match self.cast {
-            None => None,
-            Some((array, typmod)) => Some((element_of(array)?, typmod)),
-        };
+        // A cast names the array's type or its elements'.
+        let cast = self
+            .cast
+            .map(|(oid, typmod)| (element_of(oid).unwrap_or(oid), typmod));
         let one = Reading {
             declared_oid: declared,
             cast,

@@ -407,6 +407,15 @@ fn arrays_keep_their_nulls_in_both_formats() {
     let fault = world.bind(&plan, 1007, 1, &given).unwrap_err();
     assert_eq!(fault.sqlstate(), SqlState::DATATYPE_MISMATCH);
 
+    for oid in [25, 1009] {
+        let cast = ParameterPlan {
+            cast: Some((oid, -1)),
+            ..plan.clone()
+        };
+        assert_eq!(world.bind(&cast, 0, 1, &given).unwrap(), from_text);
+        assert_eq!(world.bind(&cast, 0, 0, b"{a,NULL,b c}").unwrap(), from_text);
+    }
+
     let literal = LiteralSlot {
         shape: Shape::Array,
         ..world.slot("{a,NULL}", false)
