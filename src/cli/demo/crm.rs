@@ -20,7 +20,7 @@ pub const DATABASE: &str = "crm";
 pub const POLICY: &str = include_str!("../../../policies/crm.yaml");
 
 /// Contacts in the CRM.
-pub const CONTACTS: u32 = 10_000;
+const CONTACTS: u32 = 10_000;
 
 const ACCOUNTS: u32 = 1_000;
 const LEADS: u32 = 4_000;
@@ -163,6 +163,9 @@ pub async fn fill(
 /// Rows that [`fill`] writes in all.
 pub const ROWS: u64 = (ACCOUNTS + CONTACTS + LEADS + ACTIVITIES + ORDERS) as u64;
 
+/// Rows of the tables that the policy seals something of.
+pub const TREATED_ROWS: u64 = (CONTACTS + LEADS + ORDERS) as u64;
+
 /// Each table's COPY target and its rows, in the order of their foreign keys.
 fn tables(random: &mut StdRng, people: &[Person]) -> Vec<(&'static str, Vec<String>)> {
     const INDUSTRIES: &[&str] = &["retail", "banking", "software", "health", "logistics"];
@@ -266,6 +269,12 @@ fn chunks(rows: &[String]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_policy_is_read_without_a_fault_or_a_warning() {
+        let loaded = crate::policy::load::load("policies/crm.yaml", POLICY).unwrap();
+        assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+    }
 
     #[test]
     fn copy_text_is_escaped() {

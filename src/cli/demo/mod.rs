@@ -7,9 +7,11 @@ pub mod cluster;
 pub mod crm;
 mod folder;
 mod people;
+mod prepare;
 mod progress;
 pub mod server_programs;
 mod show;
+mod state;
 mod table;
 
 use clap::Args;
@@ -19,6 +21,7 @@ use tokio_postgres::NoTls;
 
 use self::cluster::{Cluster, ClusterOptions};
 use self::progress::Step;
+use self::state::State;
 use super::Exit;
 
 /// A CRM, a database and pgveil, running, with nothing to set up.
@@ -47,9 +50,12 @@ impl Demo {
         let cluster = start_cluster().await?;
         let logins = crm::logins();
         fill_database(&cluster, &logins).await?;
+        let state = State::write(&cluster).into_diagnostic()?;
+        let config = prepare::prepare(&cluster, &state).await?;
         for login in &logins {
             let url = cluster.url(login.user, &login.password, crm::DATABASE);
             println!("{}: {url}", login.label);
+            let _ = &config;
         }
         for login in &logins {
             let url = cluster.url(login.user, &login.password, crm::DATABASE);

@@ -2,9 +2,32 @@
 //!
 //! Ordinary clients of tokio-postgres through ordinary connection strings: what they are shown, any client is.
 
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use serde_json::Value;
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 
 use super::table::Table;
+use crate::audit::AuditFault;
+use crate::audit::search::{Filter, Found, search};
+
+/// The keys of an audit record that the demo shows.
+const AUDIT_KEYS: &[&str] = &[
+    "seq",
+    "user",
+    "role",
+    "kind",
+    "treatment",
+    "outcome",
+    "sqlstate",
+    "rows",
+    "opened",
+    "statement",
+];
+
+/// The audit's statements are long; so much of each is shown.
+const AUDIT_CELL_COLUMNS: usize = 72;
 
 /// The query every login runs.
 pub const QUERY: &str = "SELECT id, full_name, email, phone, national_id, birth_date, revenue, notes \
@@ -21,7 +44,7 @@ pub async fn query(url: &str, statement: &str) -> Result<Table, tokio_postgres::
     drop(client);
     // The connection ends with its client; its own fault would be the query's too.
     let _ = connection.await;
-    let mut table = Table::default();
+    let mut table = Table::new(Vec::new());
     for message in messages? {
         match message {
             SimpleQueryMessage::RowDescription(columns) => {
@@ -43,4 +66,24 @@ pub fn section(name: &str, table: &Table) {
     for line in table.lines() {
         println!("{line}");
     }
+}
+
+/// What the audit has, as a table.
+///
+/// # Errors
+/// [`AuditFault`] when it cannot be read.
+pub fn audit(directory: &Path) -> Result<Table, AuditFault> {
+    let head = AUDIT_KEYS.iter().map(|key| (*key).to_owned()).collect();
+    let mut table = Table::new(head);
+    table.cell_columns = AUDIT_CELL_COLUMNS;
+    search(directory, &Filter::default(), &mut |found: Found| {
+        let value = |key: &&str| match &found.record[*key] {
+            Value::Null => Some(String::new()),
+            Value::String(text) => Some(text.clone()),
+            other => Some(other.to_string()),
+        };
+        table.rows.push(AUDIT_KEYS.iter().map(value).collect());
+        ControlFlow::Continue(())
+    })?;
+    Ok(table)
 }
