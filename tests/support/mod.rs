@@ -1,10 +1,13 @@
 //! What the tests against a real PostgreSQL share: one private cluster a test binary, databases and logins in it.
 #![allow(dead_code, reason = "each test binary uses a part of this")]
 
+pub mod pgveil;
+pub mod raw;
+
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use pgveil::cli::demo::cluster::{Cluster, ClusterOptions};
+use ::pgveil::cli::demo::cluster::{Cluster, ClusterOptions};
 use tokio_postgres::NoTls;
 
 /// The cluster that all tests of one binary share. It ends with the process.
