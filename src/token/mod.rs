@@ -232,6 +232,42 @@ mod tests {
         }
     }
 
+    /// NIST's examples for FF1 with AES-256 (samples 7, 8 and 9): the crate is the standard's.
+    #[test]
+    fn the_crate_is_sp_800_38g() {
+        use fpe::ff1::{FF1, FlexibleNumeralString};
+        let key = hex::decode("2b7e151628aed2a6abf7158809cf4f3cef4359d8d580aa4f7f036d6f04fc6a94")
+            .unwrap();
+        for (radix, tweak, plain, expected) in [
+            (10, "", "0123456789", "6657667009"),
+            (10, "39383736353433323130", "0123456789", "1001623463"),
+            (
+                36,
+                "3737373770717273373737",
+                "0123456789abcdefghi",
+                "xs8a0azh2avyalyzuwd",
+            ),
+        ] {
+            let numerals: Vec<u16> = plain
+                .chars()
+                .map(|c| c.to_digit(36).unwrap() as u16)
+                .collect();
+            let token: Vec<u16> = FF1::<aes::Aes256>::new(&key, radix)
+                .unwrap()
+                .encrypt(
+                    &hex::decode(tweak).unwrap(),
+                    &FlexibleNumeralString::from(numerals),
+                )
+                .unwrap()
+                .into();
+            let token: String = token
+                .into_iter()
+                .map(|n| char::from_digit(n.into(), 36).unwrap())
+                .collect();
+            assert_eq!(token, expected);
+        }
+    }
+
     /// Frozen: a change here loses data.
     #[test]
     fn golden_tokens() {
