@@ -19,6 +19,16 @@ pub const PREPARED_NAMES_MAX: usize = 16_384;
 /// Replies a client may leave outstanding before its next message waits: bounds what a session keeps for them.
 pub const PIPELINE_REPLIES_MAX: usize = 16_384;
 
+/// Bytes made room for before a socket is read: one read of this size costs little more than the system call.
+pub const READ_BYTES: usize = 16 * 1024;
+
+/// Unsent bytes to one side before the other is no longer read: bounds a session's memory when a peer is slow
+/// (one message may exceed it).
+pub const UNSENT_BYTES_MAX: usize = 256 * 1024;
+
+/// Bytes of a session's empty buffer that are kept; a larger one, left by a large message, is given back.
+pub const IDLE_BUFFER_BYTES_MAX: usize = 256 * 1024;
+
 /// Texts that a session remembers since the server last reported its settings; more than that count as
 /// changing them.
 pub const UNSETTLED_TEXTS_MAX: usize = 256;

@@ -78,7 +78,7 @@ impl<V: Veil> Session<V> {
         };
         let passes = match tag {
             b'D' => exchange.row.is_none() && exchange.refused.is_none() && !exchange.failed,
-            b'd' => exchange.refused.is_none() && !exchange.failed,
+            b'd' => may_copy(exchange),
             _ => false,
         };
         exchange.rows += u64::from(passes && tag == b'D');
@@ -321,6 +321,7 @@ impl<V: Veil> Session<V> {
             _ => return Err(Fatal::of_upstream()),
         };
         self.copying = false;
+        self.status = status;
         self.statements.settle(pipeline);
         self.portals.settle(pipeline);
         if status == b'I' {
@@ -497,8 +498,13 @@ fn violation(_: crate::wire::message::MessageFault) -> Fatal {
     Fatal::of_upstream()
 }
 
+/// COPY passes where the statement that replies meets nothing treated.
 fn may_copy(exchange: &Exchange) -> bool {
-    exchange.plan.is_none() && exchange.refused.is_none() && !exchange.failed
+    let touched = exchange.plan.as_deref().is_some_and(|plan| {
+        let statement = plan.statements().get(exchange.index);
+        statement.is_none_or(|s| !s.relations.is_empty())
+    });
+    !touched && exchange.refused.is_none() && !exchange.failed
 }
 
 fn columns_of(plan: &Plan, index: usize) -> Option<&[ColumnPlan]> {

@@ -55,6 +55,8 @@ pub struct Session<V> {
     pub(super) skipping: bool,
     /// the server takes COPY data
     pub(super) copying: bool,
+    /// the transaction status last reported: `I`, `T` or `E`
+    pub(super) status: u8,
     /// the next client message waits for a reply
     held: bool,
     /// bytes of a client's CopyData that are still to pass
@@ -93,6 +95,7 @@ impl<V: Veil> Session<V> {
             pipeline: 0,
             skipping: false,
             copying: false,
+            status: b'I',
             held: false,
             client_passing: 0,
             upstream_passing: 0,
@@ -135,9 +138,14 @@ impl<V: Veil> Session<V> {
         self.held
     }
 
-    /// Whether no reply is due: the moment at which a session may be ended without loss.
+    /// Whether no reply is due and no transaction is open: the moment at which a session may be ended without loss.
     pub fn is_idle(&self) -> bool {
-        self.pending.is_empty()
+        self.pending.is_empty() && self.status == b'I'
+    }
+
+    /// Whether the server will still answer something although the client sends nothing more.
+    pub fn awaits_server(&self) -> bool {
+        self.pending.ready_awaited() && !self.copying
     }
 
     /// Takes what it can of the client's bytes; what it leaves comes first at the next call.
@@ -290,8 +298,12 @@ impl<V: Veil> Session<V> {
         }
     }
 
-    /// Records that the server skipped what was sent.
+    /// Records that the server skipped what was sent: what it would have changed stays as it was.
     pub(super) fn skip(&mut self, skipped: Expected, now: Instant) {
+        if let Expected::Query(_, pipeline) | Expected::Call(pipeline) = skipped {
+            self.statements.settle(pipeline);
+            self.portals.settle(pipeline);
+        }
         if let Expected::Query(mut exchange, _) | Expected::Execute(mut exchange) = skipped {
             let ending = (Ending::Skipped, Ending::Skipped);
             exchange.end_all(ending, None, now, &mut self.events);

@@ -1,0 +1,314 @@
+//! Performs what a session decides: reads and writes both sides, and has each event on record first.
+//!
+//! One task a connection. While one side does not take what is due to it, the other is not read. It knows no
+//! message: bytes go into the session and come out of it.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_util::io::poll_read_buf;
+
+use crate::ident::SqlState;
+use crate::limits::{FAREWELL_TIMEOUT_MS, IDLE_BUFFER_BYTES_MAX, READ_BYTES, UNSENT_BYTES_MAX};
+use crate::session::{End, Ending, Event, Session, Veil};
+use crate::wire::client::TERMINATE;
+
+/// Puts events on record, in order.
+pub trait Record {
+    /// Returns once the event is with the writer.
+    ///
+    /// # Errors
+    /// When it cannot be recorded: the session then ends.
+    fn record(&mut self, event: Event) -> impl Future<Output = Result<(), Unrecorded>> + Send;
+}
+
+/// An event could not be recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the audit does not take records")]
+pub struct Unrecorded;
+
+/// What the server tells all its sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Orders {
+    /// counts up when policy, catalog or keys changed
+    pub epoch: u64,
+    /// whether sessions are to end as soon as they are idle
+    pub draining: bool,
+}
+
+/// What becomes of a session when policy, catalog or keys changed.
+pub enum Renewal<V> {
+    /// it goes on with this
+    Follow(Arc<V>),
+    /// it ends: its login is no longer admitted
+    Cut,
+}
+
+/// Asks what becomes of the session now.
+pub type Renew<V> = dyn Fn() -> Renewal<V> + Send + Sync;
+
+/// One side of a session: the stream, and what was read from it and not yet taken.
+pub struct Leg<S> {
+    /// the stream
+    pub stream: S,
+    /// read and not yet taken
+    pub input: BytesMut,
+}
+
+/// What a session is driven with.
+pub struct Conduct<V, R> {
+    /// where events go
+    pub record: R,
+    /// what the server tells its sessions
+    pub orders: watch::Receiver<Orders>,
+    /// asked when the epoch changed
+    pub renew: Box<Renew<V>>,
+}
+
+/// Why the loop ended on the outside.
+enum Outside {
+    /// nothing: go on
+    Work,
+    /// the client closed its side
+    ClientGone,
+    /// the server closed
+    UpstreamGone,
+    /// the server's orders changed
+    Orders,
+}
+
+/// Drives a session to its end.
+pub async fn drive<C, U, V, R>(
+    mut session: Session<V>,
+    mut client: Leg<C>,
+    mut upstream: Leg<U>,
+    mut conduct: Conduct<V, R>,
+) where
+    C: AsyncRead + AsyncWrite + Unpin,
+    U: AsyncRead + AsyncWrite + Unpin,
+    V: Veil,
+    R: Record,
+{
+    let mut client_gone = false;
+    let mut known = *conduct.orders.borrow();
+    loop {
+        follow(&mut session, &mut conduct, &mut known);
+        advance(&mut session, &mut client.input, &mut upstream.input);
+        if perform(&mut session, &mut conduct.record).await.is_err() {
+            session.dismiss(
+                SqlState("58030"),
+                "the audit takes no records, and no statement runs unrecorded",
+                Instant::now(),
+            );
+        }
+        if session.end().is_some() || (client_gone && !session.awaits_server()) {
+            break;
+        }
+        match turn(
+            &mut session,
+            &mut client,
+            &mut upstream,
+            (&mut conduct.orders, client_gone),
+        )
+        .await
+        {
+            Ok(Outside::Work | Outside::Orders) => {}
+            Ok(Outside::ClientGone) => client_gone = true,
+            Ok(Outside::UpstreamGone) => session.dismiss(
+                SqlState::CONNECTION_FAILURE,
+                "the server closed the connection",
+                Instant::now(),
+            ),
+            Err(_) => break,
+        }
+    }
+    session.abandon(Ending::Lost, Instant::now());
+    // Whether these are taken can change nothing any more.
+    let _ = perform(&mut session, &mut conduct.record).await;
+    part(session, client.stream, upstream.stream).await;
+}
+
+/// Takes the server's orders over: a new policy, or the end.
+fn follow<V: Veil, R>(session: &mut Session<V>, conduct: &mut Conduct<V, R>, known: &mut Orders) {
+    if conduct.orders.has_changed().unwrap_or(false) {
+        let orders = *conduct.orders.borrow_and_update();
+        let before = std::mem::replace(known, orders);
+        if orders.epoch != before.epoch {
+            match (conduct.renew)() {
+                Renewal::Follow(veil) => session.renew(veil),
+                Renewal::Cut => session.dismiss(
+                    SqlState::ADMIN_SHUTDOWN,
+                    "terminating connection: the policy no longer admits this login",
+                    Instant::now(),
+                ),
+            }
+        }
+    }
+    if known.draining && session.is_idle() {
+        session.dismiss(
+            SqlState::ADMIN_SHUTDOWN,
+            "terminating connection: pgveil is shutting down",
+            Instant::now(),
+        );
+    }
+}
+
+/// Lets the session take what has come, as long as the other side takes what it makes of it.
+fn advance<V: Veil>(session: &mut Session<V>, client: &mut BytesMut, upstream: &mut BytesMut) {
+    let now = Instant::now();
+    if !upstream.is_empty() && session.to_client().len() < UNSENT_BYTES_MAX {
+        session.upstream(upstream, now);
+    }
+    if !client.is_empty() && !session.is_held() && session.to_upstream().len() < UNSENT_BYTES_MAX {
+        session.client(client, now);
+    }
+}
+
+async fn perform<V: Veil, R: Record>(
+    session: &mut Session<V>,
+    record: &mut R,
+) -> Result<(), Unrecorded> {
+    if session.events().is_empty() {
+        return Ok(());
+    }
+    let mut events = std::mem::take(session.events());
+    for event in events.drain(..) {
+        record.record(event).await?;
+    }
+    *session.events() = events;
+    Ok(())
+}
+
+/// Waits until something can be done on either side, and does it.
+async fn turn<C, U, V>(
+    session: &mut Session<V>,
+    client: &mut Leg<C>,
+    upstream: &mut Leg<U>,
+    (orders, client_gone): (&mut watch::Receiver<Orders>, bool),
+) -> io::Result<Outside>
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    U: AsyncRead + AsyncWrite + Unpin,
+    V: Veil,
+{
+    let mut changed = std::pin::pin!(orders.changed());
+    poll_fn(|cx| {
+        let Ok(mut moved) = send(cx, &mut upstream.stream, session.to_upstream()) else {
+            return Poll::Ready(Ok(Outside::UpstreamGone));
+        };
+        moved |= send(cx, &mut client.stream, session.to_client())?;
+        let room = session.to_client().len() < UNSENT_BYTES_MAX;
+        if room {
+            match receive(cx, upstream) {
+                Ok(Some(0)) | Err(_) => return Poll::Ready(Ok(Outside::UpstreamGone)),
+                Ok(received) => moved |= received.is_some(),
+            }
+        }
+        let room = session.to_upstream().len() < UNSENT_BYTES_MAX;
+        let waits = session.is_held() && client.input.len() >= READ_BYTES;
+        if room && !waits && !client_gone {
+            match receive(cx, client)? {
+                Some(0) => return Poll::Ready(Ok(Outside::ClientGone)),
+                received => moved |= received.is_some(),
+            }
+        }
+        if moved {
+            return Poll::Ready(Ok(Outside::Work));
+        }
+        // A closed channel means that the whole server ends; sessions then end by themselves.
+        match changed.as_mut().poll(cx) {
+            Poll::Ready(Ok(())) => Poll::Ready(Ok(Outside::Orders)),
+            Poll::Ready(Err(_)) | Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// Writes what the stream takes. True when there is room again that was not there before.
+fn send<S: AsyncWrite + Unpin>(
+    cx: &mut Context<'_>,
+    stream: &mut S,
+    bytes: &mut BytesMut,
+) -> io::Result<bool> {
+    let was_full = bytes.len() >= UNSENT_BYTES_MAX;
+    while !bytes.is_empty() {
+        match Pin::new(&mut *stream).poll_write(cx, bytes) {
+            Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+            Poll::Ready(Ok(n)) => bytes.advance(n),
+            Poll::Ready(Err(error)) => return Err(error),
+            Poll::Pending => return Ok(was_full && bytes.len() < UNSENT_BYTES_MAX),
+        }
+    }
+    give_back(bytes);
+    // Under TLS, what was written may still lie in the stream's own buffer.
+    match Pin::new(stream).poll_flush(cx) {
+        Poll::Ready(Err(error)) => Err(error),
+        Poll::Ready(Ok(())) | Poll::Pending => Ok(was_full),
+    }
+}
+
+/// Reads what is there; None when nothing is.
+fn receive<S: AsyncRead + Unpin>(
+    cx: &mut Context<'_>,
+    leg: &mut Leg<S>,
+) -> io::Result<Option<usize>> {
+    if leg.input.is_empty() {
+        give_back(&mut leg.input);
+    }
+    leg.input.reserve(READ_BYTES);
+    match poll_read_buf(Pin::new(&mut leg.stream), cx, &mut leg.input) {
+        Poll::Ready(Ok(n)) => Ok(Some(n)),
+        Poll::Ready(Err(error)) => Err(error),
+        Poll::Pending => Ok(None),
+    }
+}
+
+/// Frees an empty buffer that a large message has blown up.
+fn give_back(bytes: &mut BytesMut) {
+    if bytes.capacity() > IDLE_BUFFER_BYTES_MAX {
+        *bytes = BytesMut::new();
+    } else {
+        bytes.clear();
+    }
+}
+
+/// Sends what is left to both sides, within a short time, and closes them.
+async fn part<V, C, U>(mut session: Session<V>, mut client: C, mut upstream: U)
+where
+    V: Veil,
+    C: AsyncWrite + Unpin,
+    U: AsyncWrite + Unpin,
+{
+    let end = session.end();
+    let to_client = std::mem::take(session.to_client());
+    let mut to_upstream = std::mem::take(session.to_upstream());
+    match end {
+        // Its bytes end with the client's own Terminate.
+        Some(End::Terminated) => {}
+        // What was not sent before a stop is not sent after it.
+        Some(End::Stopped) | None => {
+            to_upstream.clear();
+            to_upstream.extend_from_slice(TERMINATE);
+        }
+        Some(End::Upstream) => to_upstream.clear(),
+    }
+    let limit = Duration::from_millis(FAREWELL_TIMEOUT_MS);
+    let to_client = async {
+        let _ = client.write_all(&to_client).await;
+        let _ = client.shutdown().await;
+    };
+    let to_upstream = async {
+        let _ = upstream.write_all(&to_upstream).await;
+        let _ = upstream.shutdown().await;
+    };
+    // The peers may be gone already, or not reading: either way the connection ends here.
+    let _ = tokio::join!(timeout(limit, to_client), timeout(limit, to_upstream));
+}

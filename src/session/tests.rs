@@ -1,1 +1,0 @@
-//! The session core over frames in memory.
