@@ -5,4 +5,3 @@ pub mod drive;
 pub mod http;
 pub mod login;
 pub mod record;
-pub mod view;

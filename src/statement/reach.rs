@@ -183,6 +183,14 @@ impl Reach {
         }
     }
 
+    /// For a database that passes untreated.
+    pub fn none() -> Self {
+        Self {
+            nothing: true,
+            ..Self::default()
+        }
+    }
+
     /// What a word of the text would mean if it is a name.
     pub(super) fn mention(&self, name: &str) -> Option<Mention> {
         if self.relations.contains(name) {
