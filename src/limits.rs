@@ -62,6 +62,9 @@ pub const CATALOG_RELATIONS_MAX: usize = 200_000;
 /// Milliseconds between two looks at the catalog, so that DDL run beside pgveil is noticed.
 pub const CATALOG_POLL_MS: u64 = 5_000;
 
+/// Milliseconds that reading a catalog may take (200,000 relations take a few seconds).
+pub const CATALOG_LOAD_MS: u64 = 60_000;
+
 /// Bytes of plain values that apply and check hold at a time: enough to keep the server busy, small beside a
 /// pgveil that also serves.
 pub const APPLY_BATCH_BYTES: usize = 4 * 1024 * 1024;

@@ -1,7 +1,10 @@
 //! Sockets: accepts clients, performs what sessions decide, serves the HTTP side.
 
 pub mod admission;
+pub mod databases;
 pub mod drive;
 pub mod http;
 pub mod login;
+pub mod materials;
 pub mod record;
+pub mod view;

@@ -1,0 +1,243 @@
+//! One role's view of one database at one moment: policy, catalog and keys behind the questions a session asks.
+//!
+//! Immutable and shared. Joins the analysis, which has no keys, with the vault, which has no policy of its own,
+//! and turns their faults into refusals; decides nothing.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::catalog::Snapshot;
+use crate::ident::{RelationName, RoleName};
+use crate::policy::Policy;
+use crate::policy::bind::BindFault;
+use crate::policy::decide::{Bound, Show, Store, Treated};
+use crate::session::{Filled, Formats, Given, Lexing, ParameterTypes, ShowFault, ShownType, Veil};
+use crate::statement::plan::{ColumnPlan, Outcome, ParameterPlan, Plan, Refusal, Shape};
+use crate::statement::{self, Context, Reach};
+use crate::types::TextSettings;
+use crate::values::{self, FillFault, Vault};
+
+/// One database's policy, catalog and keys, which fit each other. Replaced whole.
+#[derive(Debug)]
+pub struct View {
+    /// differs from every other view of this database in this process
+    pub version: u64,
+    /// the catalog
+    pub snapshot: Snapshot,
+    /// the policy as it was read
+    pub policy: Arc<Policy>,
+    /// the policy bound to the catalog
+    pub bound: Bound,
+    /// the keys
+    pub vault: Vault,
+    /// what is not as the policy says
+    pub faults: Vec<BindFault>,
+}
+
+/// What one session looks through.
+pub struct RoleView(Kind);
+
+enum Kind {
+    /// the database's policy is `none`: everything passes as it is
+    Untreated,
+    /// the session's role sees the database so
+    Treated {
+        view: Arc<View>,
+        role: RoleName,
+        reach: Reach,
+    },
+}
+
+impl fmt::Debug for RoleView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Untreated => f.write_str("RoleView(untreated)"),
+            Kind::Treated { view, role, .. } => write!(f, "RoleView({role}, {})", view.version),
+        }
+    }
+}
+
+impl RoleView {
+    /// A view through which everything passes: for a database whose policy is `none`.
+    pub fn untreated() -> Self {
+        Self(Kind::Untreated)
+    }
+
+    /// A role's view.
+    pub fn new(view: Arc<View>, role: RoleName) -> Self {
+        let reach = Reach::new(&view.snapshot, &view.bound, &role);
+        Self(Kind::Treated { view, role, reach })
+    }
+}
+
+impl Veil for RoleView {
+    fn version(&self) -> u64 {
+        match &self.0 {
+            Kind::Untreated => 0,
+            Kind::Treated { view, .. } => view.version,
+        }
+    }
+
+    fn analyse(&self, text: &str, lexing: Lexing) -> Outcome {
+        match &self.0 {
+            Kind::Untreated => Outcome::Untouched,
+            Kind::Treated { view, role, reach } => statement::analyse(
+                text,
+                &Context {
+                    snapshot: &view.snapshot,
+                    bound: &view.bound,
+                    reach,
+                    role,
+                    standard_conforming_strings: lexing.standard_conforming_strings,
+                    client_encoding_is_utf8: lexing.client_encoding_is_utf8,
+                },
+            ),
+        }
+    }
+
+    fn redact(&self, text: &str) -> String {
+        // Read the other way, a quoted text could stand out as something else: what does not lex is a `?`.
+        statement::redact(text, true)
+    }
+
+    fn fill(&self, plan: &Plan, settings: &TextSettings) -> Result<String, Refusal> {
+        let filled = self.vault()?.fill(plan, settings);
+        filled
+            .map(|ready| ready.as_str().to_owned())
+            .map_err(|fault| refusal(&fault))
+    }
+
+    fn fill_parameter(
+        &self,
+        plan: &ParameterPlan,
+        given: Given<'_>,
+        settings: &TextSettings,
+    ) -> Result<Filled, Refusal> {
+        let parameter = values::Given {
+            oid: given.oid,
+            format: given.format,
+            value: Some(given.value),
+        };
+        let filled = self.vault()?.fill_parameter(plan, parameter, settings);
+        match filled {
+            Ok(Some(value)) => Ok(Filled {
+                format: values::parameter_format(plan, given.format),
+                value,
+            }),
+            Ok(None) => Err(impossible("a parameter that is not NULL became NULL")),
+            Err(fault) => Err(refusal(&fault)),
+        }
+    }
+
+    fn parameter_types(&self, plan: &ParameterPlan) -> ParameterTypes {
+        let logical = plan.attribute.logical;
+        ParameterTypes {
+            declared: Some(values::parameter_oid(plan)),
+            shown: match plan.shape {
+                Shape::Value => logical.oid(),
+                Shape::Array => logical.array_oid(),
+            },
+        }
+    }
+
+    fn column_type(&self, attribute: &Treated) -> ShownType {
+        let show = match &self.0 {
+            Kind::Untreated => &Show::Refuse,
+            Kind::Treated { role, .. } => &attribute.sight(role).show,
+        };
+        let shown = values::shown_type(attribute, show);
+        ShownType {
+            oid: shown.oid(),
+            typlen: shown.typlen(),
+            typmod: shown.typmod(),
+        }
+    }
+
+    fn show(
+        &self,
+        column: &ColumnPlan,
+        formats: Formats,
+        settings: &TextSettings,
+        stored: &[u8],
+    ) -> Result<Option<Vec<u8>>, ShowFault> {
+        let vault = self.vault().map_err(|refusal| ShowFault {
+            sqlstate: refusal.sqlstate,
+            message: refusal.message,
+        })?;
+        let formats = values::Formats {
+            server: formats.stored,
+            client: formats.shown,
+        };
+        vault
+            .show(column, formats, settings, Some(stored))
+            .map_err(|fault| ShowFault {
+                sqlstate: fault.sqlstate(),
+                message: fault.to_string(),
+            })
+    }
+
+    fn guards(&self, relation_oid: u32, attnum: i16) -> bool {
+        match &self.0 {
+            Kind::Untreated => false,
+            Kind::Treated { view, role, .. } => view
+                .bound
+                .attribute(relation_oid, attnum)
+                .is_some_and(|treated| treated.store != Store::Plain || !treated.is_plain_to(role)),
+        }
+    }
+
+    fn sees_plain(&self, relations: &[RelationName]) -> bool {
+        match &self.0 {
+            Kind::Untreated => true,
+            Kind::Treated { view, role, .. } => view
+                .bound
+                .treated()
+                .filter(|treated| relations.contains(&treated.name.relation))
+                .all(|treated| treated.is_plain_to(role)),
+        }
+    }
+}
+
+impl RoleView {
+    fn vault(&self) -> Result<&Vault, Refusal> {
+        match &self.0 {
+            Kind::Untreated => Err(impossible("a plan in a database without a policy")),
+            Kind::Treated { view, .. } => Ok(&view.vault),
+        }
+    }
+}
+
+/// A fault of a literal or parameter, for the client.
+fn refusal(fault: &FillFault) -> Refusal {
+    let (hint, reason) = match fault {
+        FillFault::Value { .. } | FillFault::TokenTooLong { .. } => (String::new(), "value"),
+        FillFault::Token { .. } => (
+            "The policy stores a token of this value, and a token needs more to replace."
+                .to_owned(),
+            "value",
+        ),
+        FillFault::Key { .. } => (
+            "Run `pgveil check`, then `pgveil apply`.".to_owned(),
+            "not_ready",
+        ),
+        FillFault::Seal { .. } | FillFault::StoredPlain { .. } => (String::new(), "unsupported"),
+    };
+    Refusal {
+        sqlstate: fault.sqlstate(),
+        message: fault.to_string(),
+        hint,
+        position: None,
+        reason,
+    }
+}
+
+/// Something that cannot be, told instead of sent.
+fn impossible(what: &str) -> Refusal {
+    Refusal {
+        sqlstate: crate::ident::SqlState::INTERNAL_ERROR,
+        message: format!("this is a defect of pgveil: {what}"),
+        hint: "Report it with the statement's shape.".to_owned(),
+        position: None,
+        reason: "unsupported",
+    }
+}
