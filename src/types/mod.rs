@@ -11,6 +11,7 @@
 mod boolean;
 mod bytea;
 mod datetime;
+mod decimal;
 mod integer;
 mod json;
 mod json_lex;
@@ -297,3 +298,6 @@ fn is_space(byte: u8) -> bool {
 fn trim_spaces(text: &str) -> &str {
     text.trim_matches(|c: char| u8::try_from(c).is_ok_and(is_space))
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,9 +4,9 @@
 //! included, because a date read otherwise is a wrong date. Refused with 0A000: what needs a clock, Julian days,
 //! labelled fields, and abbreviations that a server setting defines.
 
-use super::calendar::{DAY_US, Day, SECOND_US, day_of, days_of, month_length};
+use super::calendar::{Day, SECOND_US};
 use super::lex::{Field, Kind};
-use super::number::{atoi, fraction_us, int_prefix, is_time_of_day, offset};
+use super::number::{fraction_us, int_prefix, is_time_of_day, offset};
 use super::style::Order;
 use super::words::{Word, look_up};
 use super::zone::{Found, Zone};
@@ -57,14 +57,14 @@ pub(super) enum ZoneSaid {
 }
 
 /// Which parts have been read, as bits.
-type Parts = u16;
-const YEAR: Parts = 1;
-const MONTH: Parts = 1 << 1;
-const DAY: Parts = 1 << 2;
-const DATE: Parts = YEAR | MONTH | DAY;
-const DAY_OF_YEAR: Parts = 1 << 3;
-const TIME: Parts = 1 << 4;
-const ZONE: Parts = 1 << 5;
+pub(super) type Parts = u16;
+pub(super) const YEAR: Parts = 1;
+pub(super) const MONTH: Parts = 1 << 1;
+pub(super) const DAY: Parts = 1 << 2;
+pub(super) const DATE: Parts = YEAR | MONTH | DAY;
+pub(super) const DAY_OF_YEAR: Parts = 1 << 3;
+pub(super) const TIME: Parts = 1 << 4;
+pub(super) const ZONE: Parts = 1 << 5;
 const WEEKDAY: Parts = 1 << 6;
 const AFTERNOON: Parts = 1 << 7;
 const ERA: Parts = 1 << 8;
@@ -93,28 +93,29 @@ pub(super) fn decode(fields: &[Field], order: Order) -> Result<Decoded, Refusal>
     reader.finish()
 }
 
-struct Reader {
-    order: Order,
-    seen: Parts,
-    year: i64,
-    month: i64,
-    day: i64,
-    day_of_year: i64,
-    hour: i64,
-    minute: i64,
-    second: i64,
-    microsecond: i64,
-    zone: ZoneSaid,
+/// What has been read so far.
+pub(super) struct Reader {
+    pub(super) order: Order,
+    pub(super) seen: Parts,
+    pub(super) year: i64,
+    pub(super) month: i64,
+    pub(super) day: i64,
+    pub(super) day_of_year: i64,
+    pub(super) hour: i64,
+    pub(super) minute: i64,
+    pub(super) second: i64,
+    pub(super) microsecond: i64,
+    pub(super) zone: ZoneSaid,
     /// a year of one or two digits
-    short_year: bool,
+    pub(super) short_year: bool,
     /// a month by its name was a field of its own
-    month_named: bool,
+    pub(super) month_named: bool,
     /// `t` was read and its time was not
-    time_follows: bool,
-    afternoon: Option<bool>,
-    before_christ: bool,
+    pub(super) time_follows: bool,
+    pub(super) afternoon: Option<bool>,
+    pub(super) before_christ: bool,
     /// epoch or an infinity
-    special: Option<Word>,
+    pub(super) special: Option<Word>,
 }
 
 impl Reader {
@@ -168,44 +169,6 @@ impl Reader {
                 "this time zone is not known here: write the offset, as in +02",
             )),
             Found::Nothing => Err(otherwise),
-        }
-    }
-
-    /// A date of several parts with marks between them (DecodeDate).
-    fn date(&mut self, text: &str) -> Result<Parts, Refusal> {
-        let mut parts = split_date(text)?;
-        let mut seen = self.seen;
-        let mut read = 0;
-        let mut named = false;
-        for part in &mut parts {
-            if !part.starts_with(|c: char| c.is_ascii_alphabetic()) {
-                continue;
-            }
-            match look_up_core(part)? {
-                Word::Filler => continue,
-                Word::Month(month) => self.month = month,
-                _ => return Err(Refusal::Format),
-            }
-            named = true;
-            if seen & MONTH != 0 {
-                return Err(Refusal::Format);
-            }
-            seen |= MONTH;
-            read |= MONTH;
-            *part = "";
-        }
-        for part in parts.into_iter().filter(|part| !part.is_empty()) {
-            let mask = self.single(part, named, seen)?;
-            if seen & mask != 0 {
-                return Err(Refusal::Format);
-            }
-            seen |= mask;
-            read |= mask;
-        }
-        if seen & !(DAY_OF_YEAR | ZONE) == DATE {
-            Ok(read)
-        } else {
-            Err(Refusal::Format)
         }
     }
 
@@ -264,79 +227,6 @@ impl Reader {
         }
     }
 
-    /// One number; what it is follows from what is known already (DecodeNumber).
-    fn single(&mut self, text: &str, month_named: bool, seen: Parts) -> Result<Parts, Refusal> {
-        let (value, rest) = int_prefix(text)?;
-        if rest.len() == text.len() {
-            return Err(Refusal::Format);
-        }
-        if rest.starts_with('.') {
-            if text.len() - rest.len() > 2 {
-                return self.run_together(text, seen | DATE);
-            }
-            self.microsecond = fraction_us(rest)?;
-        } else if !rest.is_empty() {
-            return Err(Refusal::Format);
-        }
-        let length = text.len();
-        if length == 3 && seen & DATE == YEAR && (1..=366).contains(&value) {
-            self.day_of_year = value;
-            return Ok(DAY_OF_YEAR | MONTH | DAY);
-        }
-        let year_like = length >= 3 || self.order == Order::Ymd;
-        let part = match (seen & DATE, month_named) {
-            (0, _) | (MONTH, true) if year_like => YEAR,
-            (0, _) if self.order == Order::Dmy => DAY,
-            (0, _) | (YEAR, _) | (DAY, _) => MONTH,
-            (MONTH, _) => DAY,
-            (YEAR_AND_MONTH, true) if length >= 3 && self.short_year => {
-                // The first number was the day after all.
-                self.day = self.year;
-                self.year = value;
-                self.short_year = false;
-                return Ok(DAY);
-            }
-            (YEAR_AND_MONTH, _) => DAY,
-            (MONTH_AND_DAY, _) => YEAR,
-            (DATE, _) => return self.run_together(text, seen),
-            _ => return Err(Refusal::Format),
-        };
-        match part {
-            YEAR => {
-                self.year = value;
-                self.short_year = length <= 2;
-            }
-            MONTH => self.month = value,
-            _ => self.day = value,
-        }
-        Ok(part)
-    }
-
-    /// `yyyymmdd`, `yymmdd`, `hhmmss` or `hhmm`, and times with a fraction (DecodeNumberField).
-    fn run_together(&mut self, text: &str, seen: Parts) -> Result<Parts, Refusal> {
-        let mut digits = text;
-        if let Some(mark) = text.find('.') {
-            let (whole, fraction) = text.split_at(mark);
-            self.microsecond = fraction_us(fraction)?;
-            digits = whole;
-        } else if seen & DATE != DATE && digits.len() >= 6 {
-            let (year, month_day) = digits.split_at(digits.len() - 4);
-            let (month, day) = month_day.split_at(2);
-            (self.year, self.month, self.day) = (atoi(year), atoi(month), atoi(day));
-            if year.len() == 2 {
-                self.short_year = true;
-            }
-            return Ok(DATE);
-        }
-        if seen & TIME != 0 || !matches!(digits.len(), 4 | 6) {
-            return Err(Refusal::Format);
-        }
-        let (hour, rest) = digits.split_at(2);
-        let (minute, second) = rest.split_at(2);
-        (self.hour, self.minute, self.second) = (atoi(hour), atoi(minute), atoi(second));
-        Ok(TIME)
-    }
-
     fn word(&mut self, text: &str, next: Option<Kind>) -> Result<Parts, Refusal> {
         let Some(word) = look_up(text) else {
             return self.named_zone(text, Refusal::Format);
@@ -379,23 +269,6 @@ impl Reader {
         })
     }
 
-    /// A month's name: a number that was taken for the month becomes the day.
-    fn named_month(&mut self, month: i64) -> Parts {
-        let taken = self.seen & MONTH != 0
-            && !self.month_named
-            && self.seen & DAY == 0
-            && (1..=31).contains(&self.month);
-        let read = if taken {
-            self.day = self.month;
-            DAY
-        } else {
-            MONTH
-        };
-        self.month_named = true;
-        self.month = month;
-        read
-    }
-
     /// Checks what only the whole can tell (ValidateDate and the end of DecodeDateTime).
     fn finish(mut self) -> Result<Decoded, Refusal> {
         self.settle_date()?;
@@ -427,79 +300,6 @@ impl Reader {
             zone: self.zone,
         }))
     }
-
-    fn settle_date(&mut self) -> Result<(), Refusal> {
-        if self.seen & YEAR != 0 {
-            if self.before_christ || !self.short_year {
-                if self.year <= 0 {
-                    return Err(Refusal::Overflow);
-                }
-                if self.before_christ {
-                    self.year = 1 - self.year;
-                }
-            } else {
-                self.year += match self.year {
-                    ..0 => return Err(Refusal::Overflow),
-                    0..70 => 2000,
-                    70..100 => 1900,
-                    _ => 0,
-                };
-            }
-        }
-        if self.seen & DAY_OF_YEAR != 0 {
-            let first = days_of(Day {
-                year: self.year,
-                month: 1,
-                day: 1,
-            });
-            let Day { year, month, day } = day_of(first + self.day_of_year - 1);
-            (self.year, self.month, self.day) = (year, month, day);
-        }
-        let month_wrong = self.seen & MONTH != 0 && !(1..=12).contains(&self.month);
-        let day_wrong = self.seen & DAY != 0 && !(1..=31).contains(&self.day);
-        let length = || month_length(self.year, self.month);
-        if month_wrong || day_wrong || (self.seen & DATE == DATE && self.day > length()) {
-            return Err(Refusal::Overflow);
-        }
-        Ok(())
-    }
-}
-
-const YEAR_AND_MONTH: Parts = YEAR | MONTH;
-const MONTH_AND_DAY: Parts = MONTH | DAY;
-
-/// A time of more than a day is possible (run together, it is not checked), but not more than this.
-const _: () = assert!(99 * 3600 * SECOND_US < 5 * DAY_US);
-
-/// Splits at every mark; a mark is whatever byte ends a run of digits or letters, even a letter (DecodeDate).
-fn split_date(text: &str) -> Result<Vec<&str>, Refusal> {
-    let mut parts = Vec::new();
-    let mut rest = text;
-    while !rest.is_empty() {
-        rest = rest.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
-        let digits = rest.starts_with(|c: char| c.is_ascii_digit());
-        let end = rest
-            .find(|c: char| {
-                if digits {
-                    !c.is_ascii_digit()
-                } else {
-                    !c.is_ascii_alphabetic()
-                }
-            })
-            .unwrap_or(rest.len());
-        if end == 0 {
-            return Err(Refusal::Format);
-        }
-        let (part, after) = rest.split_at(end);
-        parts.push(part);
-        rest = after.get(1..).unwrap_or_default();
-    }
-    Ok(parts)
-}
-
-/// A word inside a date: no abbreviation of a zone is looked for there.
-fn look_up_core(word: &str) -> Result<Word, Refusal> {
-    super::words::core_word(word).ok_or(Refusal::Format)
 }
 
 fn unsupported(word: Word) -> Refusal {

@@ -3,6 +3,7 @@
 //! Without a clock: what means "now" is refused. Text follows `DateStyle` and `TimeZone`.
 
 mod calendar;
+mod date;
 mod decode;
 mod lex;
 mod number;

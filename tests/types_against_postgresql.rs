@@ -1,0 +1,1622 @@
+//! Every type of `pgveil::types` against a real PostgreSQL: what it prints, what it sends, what it refuses and how.
+//!
+//! Hundreds of written inputs and thousands of generated ones a type. pgveil may say 0A000 where PostgreSQL takes
+//! a value; anything else must be the same, byte for byte and SQLSTATE for SQLSTATE.
+
+mod support;
+
+use std::error::Error;
+use std::fmt::Write as _;
+
+use bytes::BytesMut;
+use pgveil::types::{self, LogicalType, TextSettings, ValueFault, array};
+use tokio_postgres::Client;
+use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
+
+/// What both sides say of an input: the text printed and the bytes sent, or a SQLSTATE.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Answer {
+    Value { text: String, sent: String },
+    Fault(String),
+}
+
+/// A dice with a seed: the same cases at every run.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        // xorshift64*
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        let high = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33;
+        usize::try_from(high).expect("31 bits") % sides
+    }
+
+    fn pick<'p>(&mut self, pool: &[&'p str]) -> &'p str {
+        pool[self.roll(pool.len())]
+    }
+
+    /// Up to `most` pieces, joined.
+    fn join(&mut self, pieces: &[&str], between: &[&str], most: usize) -> String {
+        let mut text = self.pick(pieces).to_owned();
+        for _ in 0..self.roll(most) {
+            text.push_str(self.pick(between));
+            text.push_str(self.pick(pieces));
+        }
+        text
+    }
+}
+
+const SETUP: &str = "
+CREATE FUNCTION probe(value text, type_name text, send text) RETURNS text[] LANGUAGE plpgsql AS $$
+DECLARE shown text; sent bytea;
+BEGIN
+    EXECUTE format('SELECT format(''%%s'', v), %s(v) FROM (SELECT $1::%s AS v) AS q', send, type_name)
+        INTO shown, sent USING value;
+    RETURN ARRAY['', shown, encode(sent, 'hex')];
+EXCEPTION WHEN OTHERS THEN
+    RETURN ARRAY[SQLSTATE, '', ''];
+END $$;
+CREATE TABLE assigned (v varchar(5));
+CREATE FUNCTION probe_assign(value text) RETURNS text[] LANGUAGE plpgsql AS $$
+DECLARE shown text;
+BEGIN
+    INSERT INTO assigned VALUES (value) RETURNING v INTO shown;
+    RETURN ARRAY['', shown, encode(shown::bytea, 'hex')];
+EXCEPTION WHEN OTHERS THEN
+    RETURN ARRAY[SQLSTATE, '', ''];
+END $$;";
+
+async fn database() -> Client {
+    let cluster = support::cluster();
+    let name = support::create_database(cluster).await;
+    let client = support::connect(&cluster.superuser_url(&name)).await;
+    client.batch_execute(SETUP).await.expect("the probes");
+    client
+}
+
+async fn set(client: &Client, settings: &TextSettings) {
+    let sql = format!(
+        "SET DateStyle = '{}'; SET TimeZone = '{}'",
+        settings.date_style, settings.time_zone
+    );
+    client.batch_execute(&sql).await.expect("the settings");
+}
+
+fn answer_of(row: &[String]) -> Answer {
+    match row {
+        [sqlstate, text, sent] if sqlstate.is_empty() => Answer::Value {
+            text: text.clone(),
+            sent: sent.clone(),
+        },
+        row => Answer::Fault(row.first().cloned().unwrap_or_default()),
+    }
+}
+
+async fn theirs(client: &Client, logical: LogicalType, inputs: &[String]) -> Vec<Answer> {
+    let send = send_function(logical);
+    let sql = "SELECT probe(value, $2, $3) FROM unnest($1::text[]) WITH ORDINALITY AS u(value, n) ORDER BY n";
+    let rows = client
+        .query(sql, &[&inputs, &logical.sql(), &send])
+        .await
+        .expect("the probes' answers");
+    rows.iter()
+        .map(|row| answer_of(&row.get::<_, Vec<String>>(0)))
+        .collect()
+}
+
+fn send_function(logical: LogicalType) -> &'static str {
+    match logical {
+        LogicalType::Text => "textsend",
+        LogicalType::Varchar(_) => "varcharsend",
+        LogicalType::Int4 => "int4send",
+        LogicalType::Int8 => "int8send",
+        LogicalType::Numeric { .. } => "numeric_send",
+        LogicalType::Bool => "boolsend",
+        LogicalType::Date => "date_send",
+        LogicalType::Timestamp(_) => "timestamp_send",
+        LogicalType::Timestamptz(_) => "timestamptz_send",
+        LogicalType::Uuid => "uuid_send",
+        LogicalType::Bytea => "byteasend",
+        LogicalType::Jsonb => "jsonb_send",
+    }
+}
+
+fn printed(
+    logical: LogicalType,
+    canonical: &[u8],
+    settings: &TextSettings,
+) -> Result<Answer, ValueFault> {
+    let text = types::to_text(logical, canonical, settings)?;
+    let sent = types::to_binary(logical, canonical)?;
+    Ok(Answer::Value {
+        text: String::from_utf8(text).expect("printed text is UTF-8"),
+        sent: hex::encode(sent),
+    })
+}
+
+fn ours(logical: LogicalType, input: &[u8], settings: &TextSettings) -> Answer {
+    types::from_text(logical, input, settings)
+        .and_then(|canonical| types::coerce(logical, canonical, true))
+        .and_then(|canonical| printed(logical, &canonical, settings))
+        .unwrap_or_else(|fault| Answer::Fault(fault.sqlstate.to_string()))
+}
+
+/// The two answers agree, or ours is 0A000 where PostgreSQL has a value.
+fn agree(ours: &Answer, theirs: &Answer) -> bool {
+    ours == theirs
+        || matches!((ours, theirs), (Answer::Fault(fault), Answer::Value { .. }) if fault == "0A000")
+}
+
+struct Tally {
+    cases: usize,
+    unsupported: usize,
+    wrong: String,
+}
+
+impl Tally {
+    fn new() -> Self {
+        Self {
+            cases: 0,
+            unsupported: 0,
+            wrong: String::new(),
+        }
+    }
+
+    fn add(&mut self, what: &str, input: &str, ours: &Answer, theirs: &Answer) {
+        self.cases += 1;
+        if *ours == Answer::Fault("0A000".to_owned()) {
+            self.unsupported += 1;
+        }
+        if !agree(ours, theirs) {
+            let input: String = input.chars().take(120).collect();
+            writeln!(
+                self.wrong,
+                "{what} {input:?}: pgveil {ours:?}, PostgreSQL {theirs:?}"
+            )
+            .expect("a string grows");
+        }
+    }
+
+    fn end(self, name: &str) {
+        println!(
+            "{name}: {} cases ({} unsupported)",
+            self.cases, self.unsupported
+        );
+        assert!(self.wrong.is_empty(), "\n{}", self.wrong);
+    }
+}
+
+async fn compare(
+    tally: &mut Tally,
+    client: &Client,
+    logical: LogicalType,
+    inputs: &[String],
+    settings: &TextSettings,
+) {
+    set(client, settings).await;
+    let theirs = theirs(client, logical, inputs).await;
+    assert_eq!(theirs.len(), inputs.len());
+    let what = format!(
+        "{} [{}; {}]",
+        logical.sql(),
+        settings.date_style,
+        settings.time_zone
+    );
+    for (input, theirs) in inputs.iter().zip(&theirs) {
+        tally.add(
+            &what,
+            input,
+            &ours(logical, input.as_bytes(), settings),
+            theirs,
+        );
+    }
+}
+
+fn owned(inputs: &[&str]) -> Vec<String> {
+    inputs.iter().map(|input| (*input).to_owned()).collect()
+}
+
+fn settings(date_style: &str, time_zone: &str) -> TextSettings {
+    TextSettings {
+        date_style: date_style.to_owned(),
+        time_zone: time_zone.to_owned(),
+    }
+}
+
+const MONEY: LogicalType = LogicalType::Numeric {
+    precision: 10,
+    scale: 2,
+};
+
+#[tokio::test]
+async fn numbers() {
+    let client = database().await;
+    let mut tally = Tally::new();
+    let mut dice = Dice(0x1357_9bdf);
+    let mut inputs = owned(&[
+        "",
+        " ",
+        "0",
+        "-0",
+        "+0",
+        "1",
+        "-1",
+        "+1",
+        "- 1",
+        "--1",
+        "1-",
+        "1 ",
+        " 1",
+        "\t1\n",
+        "\u{b}1\u{c}\r",
+        "\u{a0}1",
+        "1\u{a0}",
+        "007",
+        "2147483647",
+        "2147483648",
+        "-2147483648",
+        "-2147483649",
+        "9223372036854775807",
+        "9223372036854775808",
+        "-9223372036854775808",
+        "-9223372036854775809",
+        "99999999999999999999999999",
+        "99999999999999999999999999x",
+        "2147483648x",
+        "1_000",
+        "0x1F",
+        "0b1",
+        "0o7",
+        "1.0",
+        "1.",
+        ".1",
+        ".",
+        "-.5",
+        "+.5",
+        "1e3",
+        "1e+3",
+        "1e-3",
+        "1E3",
+        "1e",
+        "1e+",
+        "e1",
+        "1e 5",
+        "1e\t-2",
+        "1 e5",
+        "1.5.5",
+        "1..5",
+        "NaN",
+        "nan",
+        "NAN ",
+        " nan",
+        "nan x",
+        "nanx",
+        "-NaN",
+        "inf",
+        "-inf",
+        "+inf",
+        "Infinity",
+        "-Infinity",
+        "+Infinity",
+        "infinit",
+        "infinity ",
+        "infinityx",
+        "99999999.99",
+        "99999999.994",
+        "99999999.995",
+        "-99999999.995",
+        "99999999.9949999",
+        "100000000",
+        "0.005",
+        "0.0049999",
+        "-0.005",
+        "-0.004",
+        "0.00000000000000000000000000000001",
+        "1e-400",
+        "1e400",
+        "1e131071",
+        "1e131072",
+        "1e-16383",
+        "1e-16384",
+        "0e-16384",
+        "0e131072",
+        "1e1073741822",
+        "1e1073741823",
+        "-1e-1073741823",
+        "1e-1073741822",
+        "0e999999999",
+        "1e99999999999999999999",
+        "1e-99999999999999999999x",
+        "1e99999999999999999999x",
+        "12345678.905",
+        "0.1e1",
+        "0.01e2",
+        "1234567890e-2",
+        "1234567890e-12",
+        "٣",
+        "一",
+        "1,000",
+        "$1",
+        "1f",
+        "0.9999",
+        "9.995",
+        "99.995",
+        "999.995",
+        "9999.995",
+        "99999.995",
+        "999999.995",
+        "9999999.995",
+        "10000",
+        "10001",
+        "100010001",
+        "1000.0001",
+        "1e0",
+        "1e00000000000000000000000001",
+        "0.000000000000000000000",
+    ]);
+    inputs.push(format!("0.{}1", "0".repeat(16_382)));
+    inputs.push(format!("0.{}1", "0".repeat(16_383)));
+    inputs.push(format!("{}.5", "0".repeat(3000)));
+    inputs.push("9".repeat(1000));
+    inputs.push("9".repeat(131_072));
+    inputs.push("9".repeat(131_073));
+    for _ in 0..1500 {
+        inputs.push(dice.join(
+            &[
+                "0", "1", "5", "9", "49", "995", "00", "12345", "-", "+", ".", "e", "E", " ",
+                "4999", "x",
+            ],
+            &[""],
+            7,
+        ));
+    }
+    for _ in 0..1500 {
+        let whole = "0".repeat(dice.roll(3)) + &dice.roll(2_000_000_000).to_string();
+        let fraction = dice.roll(2_000_000_000).to_string();
+        let exponent = dice.roll(24);
+        let sign = dice.pick(&["", "-", "+"]);
+        let text = match dice.roll(4) {
+            0 => format!("{sign}{whole}"),
+            1 => format!("{sign}{whole}.{fraction}"),
+            2 => format!("{sign}{whole}.{fraction}e-{exponent}"),
+            _ => format!("{sign}0.{fraction}e{exponent}"),
+        };
+        inputs.push(text);
+    }
+    for logical in [
+        LogicalType::Int4,
+        LogicalType::Int8,
+        MONEY,
+        LogicalType::Numeric {
+            precision: 5,
+            scale: 0,
+        },
+        LogicalType::Numeric {
+            precision: 5,
+            scale: 5,
+        },
+        LogicalType::Numeric {
+            precision: 1000,
+            scale: 20,
+        },
+        LogicalType::Numeric {
+            precision: 1000,
+            scale: 1000,
+        },
+    ] {
+        compare(
+            &mut tally,
+            &client,
+            logical,
+            &inputs,
+            &TextSettings::default(),
+        )
+        .await;
+    }
+    tally.end("numbers");
+}
+
+#[tokio::test]
+async fn words_and_bytes() {
+    let client = database().await;
+    let mut tally = Tally::new();
+    let mut dice = Dice(0x2468_ace0);
+    let mut inputs = owned(&[
+        "",
+        " ",
+        "t",
+        "T",
+        "tr",
+        "tru",
+        "true",
+        "TRUE ",
+        " true",
+        "truee",
+        "f",
+        "fa",
+        "fal",
+        "fals",
+        "false",
+        "y",
+        "ye",
+        "yes",
+        "yess",
+        "n",
+        "no",
+        "non",
+        "o",
+        "on",
+        "onn",
+        "of",
+        "off",
+        "offf",
+        "1",
+        "0",
+        "10",
+        "01",
+        "\ttrue\n",
+        "true\u{a0}",
+        "ja",
+        "王",
+        "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+        "{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}",
+        "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11",
+        "a0eebc999c0b4ef8bb6d6bb9bd380a11",
+        "a0ee-bc99-9c0b-4ef8-bb6d-6bb9-bd38-0a11",
+        "{a0eebc99-9c0b4ef8-bb6d6bb9-bd380a11}",
+        "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1",
+        "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11 ",
+        " a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+        "{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+        "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}",
+        "{}",
+        "a0eebc99--9c0b-4ef8-bb6d-6bb9bd380a11",
+        "g0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+        "a0e-ebc999c0b-4ef8-bb6d-6bb9bd380a11",
+        "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11-",
+        "00000000-0000-0000-0000-000000000000",
+        "\\x",
+        "\\x00",
+        "\\xff",
+        "\\xFF",
+        "\\x0",
+        "\\x0g",
+        "\\xg0",
+        "\\x 00 ff ",
+        "\\x0 0",
+        "\\x00\n\t\rff",
+        "\\x00\u{b}ff",
+        "\\X00",
+        "\\",
+        "\\\\",
+        "\\\\x",
+        "\\000",
+        "\\377",
+        "\\400",
+        "\\08",
+        "\\0",
+        "\\00",
+        "\\a",
+        "a\\\\b",
+        "a\\134b",
+        "é",
+        "王小明",
+        "abc",
+        "abcde",
+        "abcdef",
+        "abcde ",
+        "abcde  ",
+        "abcde\t",
+        "abcd   ",
+        "王小明先生",
+        "王小明先生好",
+        "王小明先生 ",
+        "ééééé",
+        "éééééé",
+        "e\u{301}e\u{301}e\u{301}",
+        "😀😀😀😀😀😀",
+        "     ",
+        "      ",
+        "\n\n\n\n\n\n",
+    ]);
+    for _ in 0..800 {
+        inputs.push(dice.join(
+            &[
+                "t", "r", "u", "e", "f", "o", "n", "y", "s", "0", "1", "a", " ", "\\", "\\x", "7",
+                "3", "é",
+            ],
+            &[""],
+            6,
+        ));
+    }
+    for _ in 0..400 {
+        let digits: String = (0..dice.roll(4) + 14)
+            .map(|_| dice.pick(&["a0", "ff", "9C", "-", "00", "1-2", "{", "}"]))
+            .collect();
+        inputs.push(digits.clone());
+        inputs.push(format!("\\x{digits}"));
+        inputs.push(format!("{{{digits}}}"));
+    }
+    for logical in [
+        LogicalType::Bool,
+        LogicalType::Uuid,
+        LogicalType::Bytea,
+        LogicalType::Text,
+        LogicalType::Varchar(None),
+        LogicalType::Varchar(Some(5)),
+        LogicalType::Varchar(Some(1)),
+    ] {
+        compare(
+            &mut tally,
+            &client,
+            logical,
+            &inputs,
+            &TextSettings::default(),
+        )
+        .await;
+    }
+    let sql = "SELECT probe_assign(value) FROM unnest($1::text[]) WITH ORDINALITY AS u(value, n) ORDER BY n";
+    let rows = client.query(sql, &[&inputs]).await.expect("assignments");
+    let short = LogicalType::Varchar(Some(5));
+    for (input, row) in inputs.iter().zip(&rows) {
+        let ours = types::coerce(short, input.clone().into_bytes(), false)
+            .and_then(|canonical| printed(short, &canonical, &TextSettings::default()))
+            .unwrap_or_else(|fault| Answer::Fault(fault.sqlstate.to_string()));
+        // A bytea cast in the probe reads escapes, so only the text is compared.
+        let theirs = match answer_of(&row.get::<_, Vec<String>>(0)) {
+            Answer::Value { text, .. } => Answer::Value {
+                sent: hex::encode(&text),
+                text,
+            },
+            fault @ Answer::Fault(_) => fault,
+        };
+        tally.add("assignment", input, &ours, &theirs);
+    }
+    tally.end("words and bytes");
+}
+
+#[tokio::test]
+async fn documents() {
+    let client = database().await;
+    let mut tally = Tally::new();
+    let mut dice = Dice(0x0bad_cafe);
+    let mut inputs = owned(&[
+        "",
+        " ",
+        "{}",
+        " { } ",
+        "[]",
+        "[ ]",
+        "null",
+        "true",
+        "false",
+        "\"\"",
+        "\"a\"",
+        "1",
+        "-1",
+        "1.50",
+        "1e5",
+        "1E-5",
+        "-0",
+        "-0.0",
+        "0.10",
+        "1e131071",
+        "1e131072",
+        "1e-16383",
+        "1e-16384",
+        "1.",
+        ".1",
+        "01",
+        "-01",
+        "+1",
+        "1e",
+        "1e+",
+        "--1",
+        "-",
+        "1x",
+        "1_0",
+        "NaN",
+        "Infinity",
+        "nul",
+        "nulll",
+        "True",
+        "truefalse",
+        "{\"a\":1}",
+        "{\"a\":1,}",
+        "{\"a\"}",
+        "{\"a\":}",
+        "{a:1}",
+        "{1:1}",
+        "{\"a\":1 \"b\":2}",
+        "{\"a\":1,\"a\":2}",
+        "{\"bb\":1,\"a\":2}",
+        "{\"b\":1,\"a\":2,\"\":3}",
+        "{\"é\":1,\"zz\":2,\"z\":3}",
+        "[1,2,]",
+        "[,]",
+        "[1 2]",
+        "[1,[2,[3,{\"a\":[]}]]]",
+        "{\"a\":{\"b\":{\"c\":null}}}",
+        "1 2",
+        "[] []",
+        "{} x",
+        "\"a",
+        "\"a\\\"",
+        "\"\\",
+        "\"\\x\"",
+        "\"\\/\"",
+        "\"/\"",
+        "\"\\b\\f\\n\\r\\t\\\\\\\"\"",
+        "\"\t\"",
+        "\"\n\"",
+        "\"\u{7f}\"",
+        "\"\\u0041\"",
+        "\"\\u00e9\"",
+        "\"\\u0000\"",
+        "\"a\\u0000b",
+        "\"\\u000\"",
+        "\"\\u00g0\"",
+        "\"\\ud83d\\ude00\"",
+        "\"\\ud83d\"",
+        "\"\\ude00\"",
+        "\"\\ud83d\\ud83d\"",
+        "\"\\ud83dx\"",
+        "\"\\ud83d\\n\"",
+        "\"\\ud83d\\u0041\"",
+        "\"\\ud83d\\u0000\"",
+        "\"\\u001f\"",
+        "\"\\u0020\"",
+        "\"\\u2028\"",
+        "\"😀\"",
+        "\"王小明\"",
+        "{\"\\u0061\":1,\"a\":2}",
+        "{\"\\u0000\":1}",
+        "[1e200000]",
+        "[1e200000",
+        "[1e200000 x",
+        "[1e200000,",
+        "[1e200000,}",
+        "{\"a\":1e200000,\"a\":1}",
+        "\u{feff}{}",
+        "{\u{a0}}",
+        "\u{b}{}",
+        "//",
+        "/* */ 1",
+        "'a'",
+        "[\"a\",'b']",
+        "{\"a\":undefined}",
+        "1.0e+3",
+        "123456789012345678901234567890.123456789012345678901234567890",
+        "[0.00,0e5,0e-5,100e-2]",
+        "é",
+        "true_",
+        "tru\u{e9}",
+        "{\"a\": \"\\u0000\", x",
+        "[\"\\u0000\"",
+        "\"\\uD83D\\uDE00\\u0041\"",
+        "{,}",
+        "{\"a\":1,,\"b\":2}",
+        "}",
+        "]",
+        ":",
+        ",",
+    ]);
+    for _ in 0..4000 {
+        inputs.push(dice.join(
+            &[
+                "{",
+                "}",
+                "[",
+                "]",
+                ",",
+                ":",
+                "\"a\"",
+                "\"b\"",
+                "\"aa\"",
+                "1",
+                "-2.50",
+                "1e3",
+                "true",
+                "null",
+                " ",
+                "\"\\u00e9\"",
+                "{\"b\":[1,2],\"a\":{}}",
+                "[]",
+                "{}",
+                "\"a\":",
+                "\"c\":1,",
+                "x",
+                "\"",
+                "\\",
+            ],
+            &["", "", ",", " "],
+            9,
+        ));
+    }
+    for _ in 0..1000 {
+        let members: Vec<String> = (0..dice.roll(6))
+            .map(|_| {
+                let key = dice.join(&["a", "b", "é", "Z", "_", "0"], &[""], 3);
+                let value = dice.pick(&[
+                    "1",
+                    "\"x\"",
+                    "[1, 2]",
+                    "{\"z\":1,\"y\":2}",
+                    "null",
+                    "1.10",
+                    "-0",
+                ]);
+                format!("\"{key}\":{value}")
+            })
+            .collect();
+        inputs.push(format!("{{{}}}", members.join(",")));
+    }
+    compare(
+        &mut tally,
+        &client,
+        LogicalType::Jsonb,
+        &inputs,
+        &TextSettings::default(),
+    )
+    .await;
+    tally.end("documents");
+}
+
+/// Dates and times, written by hand.
+const MOMENTS: &[&str] = &[
+    "",
+    " ",
+    "2024-01-31",
+    "2024-1-31",
+    "2024-1-1",
+    "20240131",
+    "240131",
+    "2024-01-31 10:00",
+    "2024-01-31T10:00:00",
+    "2024-01-31T10:00:00.123456Z",
+    "2024-01-31t10:00:00z",
+    "2024-01-31 10:00:00+02",
+    "2024-01-31 10:00:00 +02",
+    "2024-01-31 10:00:00+0230",
+    "2024-01-31 10:00:00+02:30",
+    "2024-01-31 10:00:00+02:30:15",
+    "2024-01-31 10:00:00-08",
+    "2024-01-31 10:00+15:59",
+    "2024-01-31 10:00+16",
+    "2024-01-31 10:00+1:60",
+    "2024-01-31 10:00+99999999999",
+    "2024-01-31 10:00 UTC",
+    "2024-01-31 10:00 gmt",
+    "2024-01-31 10:00Z",
+    "2024-01-31 10:00 zulu",
+    "2024-01-31 10:00 Europe/Berlin",
+    "2024-07-31 10:00 america/new_york",
+    "2024-07-31 10:00 Asia/Kolkata",
+    "2024-07-31 10:00 Etc/GMT+5",
+    "2024-07-31 10:00 Japan",
+    "2024-07-31 10:00 nowhere",
+    "2024-07-31 10:00 Mars/Olympus",
+    "2024-07-31 Europe/Berlin 10:00",
+    "2024-07-31 UTC",
+    "2024-07-31 10:00 UTC+3",
+    "2024-07-31 10:00 foo+3",
+    "2024-07-31 10:00 foo-bar1",
+    "2024-07-31 10:00 est5edt",
+    "1/31/2024",
+    "31/1/2024",
+    "1/2/3",
+    "01/02/03",
+    "1-2-3",
+    "1.2.3",
+    "01.02.2003",
+    "31.1.2024",
+    "2024.1.31",
+    "2024/1/31",
+    "2024-31-1",
+    "24-1-31",
+    "99-1-1",
+    "69-1-1",
+    "70-1-1",
+    "00-1-1",
+    "0-1-1",
+    "000-1-1",
+    "0000-01-01",
+    "0001-01-01",
+    "1-1-0001",
+    "99999-01-01",
+    "January 31, 2024",
+    "Jan 31 2024",
+    "jan 31, 24",
+    "31 January 2024",
+    "31 jan 24",
+    "31-Jan-2024",
+    "31-jan-24",
+    "Jan-31-2024",
+    "2024-Jan-31",
+    "2024 Jan 31",
+    "2024 31 Jan",
+    "Jan 2024 31",
+    "24 jan 31",
+    "jan 24 31",
+    "31jan2024",
+    "31jan24",
+    "jan31",
+    "jan 31",
+    "Sept 5 2024",
+    "september 5 2024",
+    "septembre 5 2024",
+    "Mon Jan 29 2024",
+    "Tue Jan 29 2024",
+    "Monday, January 29, 2024",
+    "Mon Jan 29 10:00:00 2024",
+    "Mon Jan 29 10:00:00.5 2024 UTC",
+    "Mon Jan 29 10:00:00 2024 BC",
+    "0044-03-15 BC",
+    "44-03-15 BC",
+    "March 15, 44 BC",
+    "4714-11-24 BC",
+    "4714-11-23 BC",
+    "4713-01-01 BC",
+    "0001-01-01 BC",
+    "0000-01-01 BC",
+    "2024-01-31 AD",
+    "2024-01-31 BC AD",
+    "4714-11-24 00:00:00+00 BC",
+    "4714-11-23 23:59:59 BC",
+    "5874897-12-31",
+    "5874898-01-01",
+    "294276-12-31",
+    "294276-12-31 23:59:59.999999",
+    "294277-01-01",
+    "294276-12-31 23:59:59.9999999",
+    "2147483647-01-01",
+    "2147483648-01-01",
+    "99999999999-01-01",
+    "infinity",
+    "-infinity",
+    "+infinity",
+    "Infinity",
+    "INFINITY ",
+    "-Infinity",
+    "infinite",
+    "inf",
+    "epoch",
+    "EPOCH",
+    "epoch 10:00",
+    "infinity 10:00",
+    "infinity infinity",
+    "infinity epoch",
+    "allballs",
+    "2024-01-31 allballs",
+    "2024-01-31 10:00 allballs",
+    "2024-01-31 10:00 am",
+    "2024-01-31 10:00 PM",
+    "2024-01-31 12:00 am",
+    "2024-01-31 12:30 pm",
+    "2024-01-31 13:00 pm",
+    "2024-01-31 00:00 pm",
+    "2024-01-31 10:00pm",
+    "2024-01-31 10 pm",
+    "2024-01-31 10:00 am pm",
+    "10:00",
+    "10:00 2024-01-31",
+    "10:00 jan 31 2024",
+    "10:00 31 jan 2024",
+    "2024-01-31 24:00",
+    "2024-01-31 24:00:00",
+    "2024-01-31 24:00:01",
+    "2024-01-31 25:00",
+    "2024-01-31 23:60",
+    "2024-01-31 23:59:60",
+    "2024-01-31 23:59:60.5",
+    "2024-01-31 23:59:61",
+    "2024-01-31 10:00:00.1",
+    "2024-01-31 10:00:00.123456789",
+    "2024-01-31 10:00:00.9999995",
+    "2024-01-31 10:00:00.9999994",
+    "2024-01-31 10:00:00.0000005",
+    "2024-01-31 10:00:00.0000015",
+    "2024-01-31 10:00:00.5555555",
+    "2024-01-31 10:00:00.",
+    "2024-01-31 10:00.",
+    "2024-01-31 10:00.5",
+    "2024-01-31 10:00:00,5",
+    "2024-01-31 10::30",
+    "2024-01-31 10:00:00:00",
+    "2024-01-31 10:",
+    "2024-01-31 :10",
+    "2024-01-31 1000",
+    "2024-01-31 100000",
+    "2024-01-31 100000.5",
+    "2024-01-31 100",
+    "20240131 100000",
+    "20240131T100000",
+    "20240131T100000Z",
+    "20240131T100000.123",
+    "20240131T1000",
+    "20240131T10",
+    "20240131 256199",
+    "20240131100000",
+    "2024013110",
+    "2024-01-31 101112-05",
+    "2024-01-31 101112+05",
+    "2024-01-31T101112-05",
+    "2024-01-31 t 10:00",
+    "2024-01-31 t",
+    "t 10:00",
+    "2024-01-31 10:00 t",
+    "2024-01-31T",
+    "2024-01-31TT10:00",
+    "2024-031",
+    "2024-366",
+    "2023-366",
+    "2024-367",
+    "2024-000",
+    "2024.031",
+    "2024 031",
+    "2024031",
+    "24.031",
+    "2024-W05-3",
+    "2024-02-29",
+    "2023-02-29",
+    "1900-02-29",
+    "2000-02-29",
+    "2024-02-30",
+    "2024-04-31",
+    "2024-13-01",
+    "2024-00-01",
+    "2024-01-00",
+    "2024-01-32",
+    "2024-01",
+    "2024",
+    "01",
+    "1",
+    "202401",
+    "2024-",
+    "-2024-01-01",
+    "--",
+    "2024--01--31",
+    "2024-01-31-",
+    "2024-01-31 2024-01-31",
+    "2024-01-31 10:00 11:00",
+    "2024-01-31 +01 +02",
+    "2024-01-31 UTC +02",
+    "hello",
+    "hello world",
+    "2024-01-31 hello",
+    "2024-13-31 hello",
+    "2024-01-31 10:00 x",
+    "2024-01-31,10:00",
+    "2024-01-31;10:00",
+    "2024-01-31_10:00",
+    "(2024-01-31)",
+    "\"2024-01-31\"",
+    "2024年1月31日",
+    "２０２４-01-31",
+    "2024-01-31\u{a0}10:00",
+    "\t2024-01-31\n",
+    "at 2024-01-31",
+    "2024-01-31 at 10:00",
+    "on jan 31 2024",
+    "jan at 2024",
+    "31-at-2024",
+    "bc 44-03-15",
+    "2024-01-31 10:00:00.123456+02:00 BC",
+    "Feb 29 2023",
+    "Feb 29 2024",
+    "2/29/2023",
+    "29/2/2024",
+    "1999-12-31 23:59:59.5",
+    "1999-12-31 23:59:58.5",
+    "1999-12-31 23:59:59.9999995",
+    "1969-12-31 23:59:59.9",
+    "2024-03-31 02:30",
+    "2024-10-27 02:30",
+    "2024-03-31 02:00",
+    "2024-03-31 03:00",
+    "2024-10-27 02:00",
+    "2024-10-27 03:00",
+    "2024-03-10 02:30",
+    "2024-11-03 01:30",
+    "2024-11-03 01:30 America/New_York",
+    "2024-03-10 02:30 America/New_York",
+    "1880-01-01 12:00",
+    "1900-01-01",
+    "1915-06-01",
+    "1942-07-01 12:00",
+    "1947-05-15 12:00",
+    "12024-07-01 12:00",
+    "102024-07-01 12:00",
+    "12024-03-31 02:30",
+    "3000-07-01 12:00",
+    "1883-11-18 12:03:58",
+    "2024-04-07 01:45",
+    "2024-10-06 02:15",
+    "11:22:33 8 January 1999",
+    "January 8 11:22:33 1999",
+    "08-Jan-99",
+    "99-Jan-08",
+    "08-Jan-1999",
+    "Jan-08-99",
+    "1999-01-08",
+    "19990108",
+    "990108",
+    "1999.008",
+    "1/18/1999",
+    "18/1/1999",
+    "01/02/2003",
+    "13/13/2024",
+    "0/1/2024",
+    "1/0/2024",
+    "1/1/0",
+    "1/1/1 BC",
+    "2024-1-1 1:2:3",
+    "1 2 3",
+    "1 jan 1",
+    "jan 1 1",
+    "1 1 jan",
+    "2024 1 jan",
+    "2024 jan",
+    "jan 2024",
+    "2024-01-31 10:00:00.12e3",
+    "1.5",
+    ".5",
+    "2024.5",
+    "2024.5.6.7",
+    "2024-01-31 .5",
+    "2024-01-31 10:00 .5",
+    "20240131.5",
+    "123456.789",
+    "2024-01-31 5",
+    "2024-01-31 05 06",
+    "6.5 jan 2024",
+];
+
+const PIECES: &[&str] = &[
+    "2024",
+    "24",
+    "1",
+    "01",
+    "31",
+    "13",
+    "0",
+    "366",
+    "031",
+    "20240131",
+    "240131",
+    "101112",
+    "1011",
+    "jan",
+    "February",
+    "mar",
+    "10:00",
+    "10:11:12",
+    "10:11:12.5",
+    "23:59:60",
+    "24:00",
+    "12:30",
+    "+02",
+    "-08:30",
+    "+0530",
+    "utc",
+    "z",
+    "pm",
+    "am",
+    "bc",
+    "ad",
+    "t",
+    "mon",
+    "at",
+    "on",
+    "epoch",
+    "infinity",
+    "2024-01-31",
+    "1/2/2003",
+    "31-jan-2024",
+    "31.1.2024",
+    "Europe/Berlin",
+    "allballs",
+    "2024-031",
+    "5.5",
+    "99999",
+    "2024.031",
+];
+
+fn moments(dice: &mut Dice) -> Vec<String> {
+    let mut inputs = owned(MOMENTS);
+    let between = [" ", " ", " ", "-", "/", ".", ",", "", "t", ":"];
+    inputs.extend((0..2500).map(|_| dice.join(PIECES, &between, 5)));
+    inputs.extend((0..2500).map(|_| dice.join(PIECES, &[" "], 5)));
+    for _ in 0..1000 {
+        let (year, month, day) = (dice.roll(4000) + 1, dice.roll(13), dice.roll(33));
+        let (hour, minute, second) = (dice.roll(26), dice.roll(61), dice.roll(62));
+        let (fraction, east) = (dice.roll(10_000_000), dice.roll(17));
+        let era = dice.pick(&["", "", "", " BC"]);
+        let time = format!("{hour:02}:{minute:02}:{second:02}.{fraction:07}");
+        inputs.push(match dice.roll(4) {
+            0 => format!("{year:04}-{month:02}-{day:02} {time}+{east:02}{era}"),
+            1 => format!("{year:04}-{month:02}-{day:02}T{time}Z{era}"),
+            2 => format!("{month}/{day}/{year:04} {time}{era}"),
+            _ => format!(
+                "{day} {} {year:04} {time}{era}",
+                dice.pick(&["jan", "june", "Dec", "Sept"])
+            ),
+        });
+    }
+    inputs
+}
+
+#[tokio::test]
+async fn moments_in_every_style_and_zone() {
+    let client = database().await;
+    let mut tally = Tally::new();
+    let mut dice = Dice(0xfeed_f00d);
+    let inputs = moments(&mut dice);
+    let zones = [
+        "UTC",
+        "Europe/Berlin",
+        "America/New_York",
+        "Asia/Kolkata",
+        "Australia/Lord_Howe",
+        "America/Sao_Paulo",
+        "<+03>-03",
+        "EST5EDT",
+        "Asia/Shanghai",
+        "GMT",
+        "Pacific/Apia",
+        "Europe/Dublin",
+    ];
+    let styles = [
+        "ISO, MDY",
+        "SQL, DMY",
+        "Postgres, MDY",
+        "German, DMY",
+        "ISO, YMD",
+        "Postgres, DMY",
+        "SQL, MDY",
+        "ISO, DMY",
+        "Postgres, YMD",
+        "German, MDY",
+        "SQL, YMD",
+        "German, YMD",
+    ];
+    for (zone, style) in zones.into_iter().zip(styles) {
+        let settings = settings(style, zone);
+        for logical in [
+            LogicalType::Date,
+            LogicalType::Timestamp(None),
+            LogicalType::Timestamptz(None),
+            LogicalType::Timestamp(Some(3)),
+            LogicalType::Timestamptz(Some(0)),
+        ] {
+            compare(&mut tally, &client, logical, &inputs, &settings).await;
+        }
+    }
+    tally.end("moments");
+}
+
+#[tokio::test]
+async fn lists() {
+    let client = database().await;
+    let mut tally = Tally::new();
+    let mut dice = Dice(0x00dd_ba11);
+    let mut inputs = owned(&[
+        "",
+        " ",
+        "{}",
+        " {} ",
+        "{ }",
+        "{a}",
+        "{a,b}",
+        "{ a , b }",
+        "{a b}",
+        "{NULL}",
+        "{null,Null}",
+        "{\"NULL\"}",
+        "{\"\"}",
+        "{\"a,b\"}",
+        "{\"a\\\"b\"}",
+        "{a\\,b}",
+        "{a\\}b}",
+        "{\\NULL}",
+        "{N\\ULL}",
+        "{a\\ }",
+        "{ \\ a }",
+        "{a,}",
+        "{,a}",
+        "{,}",
+        "{a",
+        "a}",
+        "a",
+        "{a}b",
+        "{a} b",
+        "{\"a}",
+        "{\"a\"b}",
+        "{a\"b\"}",
+        "{\"a\"\"b\"}",
+        "{\"a\" }",
+        "{ \"a\"}",
+        "{\"a\" ,b}",
+        "{a\\",
+        "{\\",
+        "{\"\\",
+        "{a}}",
+        "{{a}}",
+        "{{}}",
+        "{a,{b}}",
+        "[1:1]={a}",
+        "[0:0]={a}",
+        "{王,é}",
+        "{\t a\n}",
+        "{a;b}",
+        "{\u{b}a}",
+        "{\"\n\"}",
+        "{\\\\}",
+        "{\"\\\\\"}",
+        "}",
+        "{",
+        "{\"",
+        "{\"\"\"\"}",
+        "{ , }",
+        "{a, }",
+        "{a b , c  d}",
+    ]);
+    for _ in 0..2500 {
+        let body = dice.join(
+            &[
+                "a",
+                "b c",
+                "\"x\"",
+                "\"\"",
+                "NULL",
+                "\\",
+                "\"",
+                "é",
+                ",",
+                " ",
+                "\\\"",
+                "\"a\\\\b\"",
+            ],
+            &["", ",", ",", " ,"],
+            5,
+        );
+        inputs.push(format!("{{{body}}}"));
+    }
+    let sql = "SELECT probe(value, 'text[]', 'array_send') FROM unnest($1::text[]) WITH ORDINALITY AS u(value, n) ORDER BY n";
+    let rows = client.query(sql, &[&inputs]).await.expect("answers");
+    for (input, row) in inputs.iter().zip(&rows) {
+        let theirs = answer_of(&row.get::<_, Vec<String>>(0));
+        let ours = array::elements_from_text(input.as_bytes())
+            .and_then(|elements| {
+                let sent = array::to_binary(25, &elements)?;
+                assert_eq!(array::elements_from_binary(&sent)?, (25, elements.clone()));
+                Ok(Answer::Value {
+                    text: String::from_utf8(array::to_text(&elements)).expect("UTF-8"),
+                    sent: hex::encode(sent),
+                })
+            })
+            .unwrap_or_else(|fault| Answer::Fault(fault.sqlstate.to_string()));
+        let nested = input.matches('{').count() > 1 || input.starts_with('[');
+        if !nested || ours != Answer::Fault("0A000".to_owned()) {
+            tally.add("text[]", input, &ours, &theirs);
+        }
+    }
+    tally.end("lists");
+}
+
+/// A parameter's bytes as they are, whatever the type.
+#[derive(Debug)]
+struct Raw(Vec<u8>);
+
+impl ToSql for Raw {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        out.extend_from_slice(&self.0);
+        Ok(IsNull::No)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    fn encode_format(&self, _: &Type) -> Format {
+        Format::Binary
+    }
+
+    to_sql_checked!();
+}
+
+/// The same in text format.
+#[derive(Debug)]
+struct RawText(Vec<u8>);
+
+impl ToSql for RawText {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        out.extend_from_slice(&self.0);
+        Ok(IsNull::No)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    fn encode_format(&self, _: &Type) -> Format {
+        Format::Text
+    }
+
+    to_sql_checked!();
+}
+
+fn words(words: &[u16]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_be_bytes()).collect()
+}
+
+fn binary_inputs(logical: LogicalType, dice: &mut Dice) -> Vec<Vec<u8>> {
+    let mut inputs: Vec<Vec<u8>> = (0..20).map(|length| vec![0; length]).collect();
+    inputs.extend((0..20).map(|length| vec![0xff; length]));
+    for _ in 0..150 {
+        let length = [1, 2, 4, 8, 12, 16, 17][dice.roll(7)];
+        inputs.push(
+            (0..length)
+                .map(|_| u8::try_from(dice.roll(256)).expect("a byte"))
+                .collect(),
+        );
+    }
+    match logical {
+        LogicalType::Numeric { .. } => inputs.extend(numeric_inputs(dice)),
+        LogicalType::Date => {
+            for days in [
+                i32::MIN,
+                i32::MIN + 1,
+                -2_451_546,
+                -2_451_545,
+                2_145_031_948,
+                2_145_031_949,
+                i32::MAX - 1,
+                i32::MAX,
+            ] {
+                inputs.push(days.to_be_bytes().to_vec());
+            }
+        }
+        LogicalType::Timestamp(_) | LogicalType::Timestamptz(_) => {
+            for moment in [
+                i64::MIN,
+                i64::MIN + 1,
+                -211_813_488_000_000_001,
+                -211_813_488_000_000_000,
+                9_223_371_331_199_999_999,
+                9_223_371_331_200_000_000,
+                i64::MAX - 1,
+                i64::MAX,
+                1,
+                -1,
+                500,
+                -500,
+                499,
+            ] {
+                inputs.push(moment.to_be_bytes().to_vec());
+            }
+        }
+        LogicalType::Jsonb => {
+            for document in [
+                "{}",
+                "{\"b\":1,\"a\":[1.50,null]}",
+                "",
+                "x",
+                "\"\\u0000\"",
+                "\"a\0\"",
+                "1e200000",
+            ] {
+                for version in [0, 1, 2] {
+                    let mut input = vec![version];
+                    input.extend_from_slice(document.as_bytes());
+                    inputs.push(input);
+                }
+            }
+        }
+        _ => {
+            for text in [
+                &b"abc"[..],
+                b"a\0b",
+                b"\xff",
+                b"\xc0\x80",
+                b"\xed\xa0\x80",
+                b"\xf4\x90\x80\x80",
+                "王小明".as_bytes(),
+            ] {
+                inputs.push(text.to_vec());
+            }
+        }
+    }
+    inputs
+}
+
+fn numeric_inputs(dice: &mut Dice) -> Vec<Vec<u8>> {
+    let mut inputs = vec![
+        words(&[0, 0, 0, 0]),
+        words(&[0, 9, 0x4000, 2]),
+        words(&[1, 0, 0x4000, 0, 0]),
+        words(&[3, 1, 0, 0, 0, 12, 0]),
+        words(&[2, 0, 0, 0, 1, 5000]),
+        words(&[2, 0, 0, 1, 1, 5999]),
+        words(&[2, 0, 0, 3, 1, 5999]),
+        words(&[1, 0, 0, 0, 10_000]),
+        words(&[1, 0, 0x1234, 0, 1]),
+        words(&[1, 0, 0, 0x4000, 1]),
+        words(&[1, 0, 0, 0x3fff, 1]),
+        words(&[2, 0, 0, 0, 1]),
+        words(&[1, 0, 0, 0, 1, 1]),
+        words(&[0xffff, 0, 0, 0]),
+        words(&[3001, 0, 0, 0]),
+        words(&[0, 0, 0xc000, 0]),
+        words(&[1, 5, 0xc000, 7, 42]),
+        words(&[0, 0, 0xd000, 0]),
+        words(&[0, 0, 0xf000, 0x20]),
+        words(&[1, 0x7fff, 0, 0, 1]),
+        words(&[1, 0x8000, 0, 0, 1]),
+        words(&[1, 0xffff, 0, 2, 50]),
+        words(&[1, 0xffff, 0, 2, 49]),
+        words(&[1, 0xffff, 0, 4, 50]),
+        words(&[1, 1, 0, 0, 9999]),
+        words(&[2, 1, 0, 0, 9999, 9999]),
+        words(&[3, 1, 0, 4, 9999, 9999, 9950]),
+    ];
+    for _ in 0..600 {
+        let count = dice.roll(5);
+        let weight = u16::try_from(dice.roll(8)).expect("small").wrapping_sub(4);
+        let sign = [0, 0, 0x4000, 0x4000, 0xc000][dice.roll(5)];
+        let scale = u16::try_from(dice.roll(20)).expect("small");
+        let mut input = vec![u16::try_from(count).expect("small"), weight, sign, scale];
+        for _ in 0..count {
+            input.push([0, 1, 50, 4999, 5000, 9999, 1234, 100][dice.roll(8)]);
+        }
+        inputs.push(words(&input));
+    }
+    inputs
+}
+
+#[tokio::test]
+async fn binary_parameters() {
+    let client = database().await;
+    let mut tally = Tally::new();
+    let mut dice = Dice(0x5eed);
+    let settings = settings("ISO, MDY", "Europe/Berlin");
+    set(&client, &settings).await;
+    for logical in [
+        LogicalType::Text,
+        LogicalType::Varchar(None),
+        LogicalType::Int4,
+        LogicalType::Int8,
+        MONEY,
+        LogicalType::Bool,
+        LogicalType::Date,
+        LogicalType::Timestamp(None),
+        LogicalType::Timestamptz(None),
+        LogicalType::Timestamptz(Some(3)),
+        LogicalType::Uuid,
+        LogicalType::Bytea,
+        LogicalType::Jsonb,
+    ] {
+        let send = send_function(logical);
+        let sql = format!(
+            "SELECT format('%s', $1::{0}), {send}($1::{0})",
+            logical.sql()
+        );
+        let oid = Type::from_oid(logical.oid()).expect("a built-in type");
+        let statement = client
+            .prepare_typed(&sql, &[oid])
+            .await
+            .expect("a statement");
+        for input in binary_inputs(logical, &mut dice) {
+            let theirs = match client.query_one(&statement, &[&Raw(input.clone())]).await {
+                Ok(row) => Answer::Value {
+                    text: row.get(0),
+                    sent: hex::encode(row.get::<_, Vec<u8>>(1)),
+                },
+                Err(error) => Answer::Fault(error.code().expect("a SQLSTATE").code().to_owned()),
+            };
+            let ours = types::from_wire(logical.oid(), 1, &input, logical, &settings)
+                .and_then(|canonical| types::coerce(logical, canonical, true))
+                .and_then(|canonical| printed(logical, &canonical, &settings))
+                .unwrap_or_else(|fault| Answer::Fault(fault.sqlstate.to_string()));
+            tally.add(&logical.sql(), &hex::encode(&input), &ours, &theirs);
+        }
+    }
+    tally.end("binary parameters");
+}
+
+#[tokio::test]
+async fn declared_types_compare_as_in_postgresql() {
+    let client = database().await;
+    let mut tally = Tally::new();
+    let settings = settings("ISO, MDY", "America/New_York");
+    set(&client, &settings).await;
+    // A value of the column, and what a client declares and sends in text: equal to it or not.
+    let cases: &[(LogicalType, &str, u32, &[&str])] = &[
+        (LogicalType::Int4, "7", 21, &["7", "8", "40000", "x"]),
+        (
+            LogicalType::Int4,
+            "7",
+            20,
+            &["7", "5000000000", " 07 ", "9223372036854775808"],
+        ),
+        (LogicalType::Int8, "7", 23, &["7", "-7", "5000000000"]),
+        (
+            MONEY,
+            "1.50",
+            1700,
+            &[
+                "1.5", "1.500", "1.501", "15e-1", "1.4999", "infinity", "NaN", "1e-16384",
+            ],
+        ),
+        (MONEY, "7", 23, &["7", "8"]),
+        (MONEY, "7", 21, &["7", "40000"]),
+        (MONEY, "7", 20, &["7", "9223372036854775807"]),
+        (LogicalType::Text, "ab", 1042, &["ab", "ab  ", " ab", "abc"]),
+        (LogicalType::Text, "ab  ", 1042, &["ab  "]),
+        (LogicalType::Text, "ab", 1043, &["ab", "ab "]),
+        (LogicalType::Text, "ab", 19, &["ab", "ab "]),
+        (
+            LogicalType::Varchar(Some(5)),
+            "ab",
+            25,
+            &["ab", "ab ", "a very long text"],
+        ),
+        (
+            LogicalType::Timestamp(None),
+            "2024-07-01 00:00",
+            1082,
+            &["2024-07-01", "2024-07-02", "infinity", "5874897-01-01"],
+        ),
+        (
+            LogicalType::Timestamptz(None),
+            "2024-07-01 00:00",
+            1082,
+            &["2024-07-01", "2024-07-02", "-infinity"],
+        ),
+        (
+            LogicalType::Timestamptz(None),
+            "2024-11-03 01:30",
+            1114,
+            &["2024-11-03 01:30", "2024-11-03 02:30", "infinity"],
+        ),
+        (
+            LogicalType::Timestamp(Some(0)),
+            "2024-07-01 00:00:01",
+            1114,
+            &["2024-07-01 00:00:01", "2024-07-01 00:00:00.5"],
+        ),
+    ];
+    for (column, stored, declared, inputs) in cases {
+        let oid = Type::from_oid(*declared).expect("a built-in type");
+        let sql = format!("SELECT '{stored}'::{} = $1", column.sql());
+        let statement = client
+            .prepare_typed(&sql, &[oid])
+            .await
+            .expect("a statement");
+        for input in *inputs {
+            let verdict = |equal: bool| Answer::Value {
+                text: equal.to_string(),
+                sent: String::new(),
+            };
+            let raw = RawText(input.as_bytes().to_vec());
+            let theirs = match client.query_one(&statement, &[&raw]).await {
+                Ok(row) => verdict(row.get(0)),
+                Err(error) => Answer::Fault(error.code().expect("a SQLSTATE").code().to_owned()),
+            };
+            let kept = types::from_text(*column, stored.as_bytes(), &settings)
+                .and_then(|canonical| types::coerce(*column, canonical, false));
+            let ours = types::from_wire(*declared, 0, input.as_bytes(), *column, &settings)
+                .map(|canonical| verdict(Ok(canonical) == kept))
+                .unwrap_or_else(|fault| Answer::Fault(fault.sqlstate.to_string()));
+            tally.add(
+                &format!("{} = ${declared}", column.sql()),
+                input,
+                &ours,
+                &theirs,
+            );
+        }
+    }
+    tally.end("declared types");
+}
