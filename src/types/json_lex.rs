@@ -147,7 +147,12 @@ impl<'t> Lexer<'t> {
     fn code_point(&mut self) -> Result<char, ValueFault> {
         let unit = self.unit()?;
         let code = match unit {
-            0 => return Err(null_escape()),
+            0 => {
+                return Err(ValueFault::new(
+                    SqlState::UNTRANSLATABLE_CHARACTER,
+                    "unsupported Unicode escape sequence: \\u0000 cannot be converted to text",
+                ));
+            }
             0xd800..0xdc00 => {
                 if !self.rest.starts_with("\\u") {
                     return Err(malformed());
@@ -155,8 +160,7 @@ impl<'t> Lexer<'t> {
                 self.skip(2);
                 let low = self.unit()?;
                 if !(0xdc00..0xe000).contains(&low) {
-                    // A second escape that is \u0000 is 22P05 to PostgreSQL, before the surrogate is missed.
-                    return Err(if low == 0 { null_escape() } else { malformed() });
+                    return Err(malformed());
                 }
                 0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00)
             }
@@ -187,11 +191,4 @@ fn word_end(text: &str) -> usize {
 /// 22P02.
 pub(super) fn malformed() -> ValueFault {
     ValueFault::syntax("json")
-}
-
-fn null_escape() -> ValueFault {
-    ValueFault::new(
-        SqlState::UNTRANSLATABLE_CHARACTER,
-        "unsupported Unicode escape sequence: \\u0000 cannot be converted to text",
-    )
 }

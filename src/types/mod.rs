@@ -231,7 +231,7 @@ pub fn to_binary(source: LogicalType, canonical: &[u8]) -> Result<Vec<u8>, Value
 /// Idempotent. What is written must have gone through it; what is only compared must not.
 ///
 /// # Errors
-/// 22001 for a text too long (an explicit cast cuts it instead), 22003 for a number out of range, 22008 for a
+/// 22001 for a text too long (an explicit cast cuts it instead), 22003 for a number out of range, 0A000 for a
 /// timestamp that rounding carries out of range, XX001 when the bytes are not canonical.
 pub fn coerce(
     target: LogicalType,
@@ -257,15 +257,31 @@ pub fn coerce(
     }
 }
 
-/// A client's binary value of exactly N bytes, with PostgreSQL's two ways of refusing another length.
+/// The first N bytes of a client's binary value, and the others; a value is judged before what is left over.
+///
+/// # Errors
+/// 08P01 when there are fewer.
+fn front<const N: usize>(bytes: &[u8]) -> Result<([u8; N], &[u8]), ValueFault> {
+    let (front, rest) = bytes.split_first_chunk::<N>().ok_or_else(short_message)?;
+    Ok((*front, rest))
+}
+
+/// Whether a receive function has read everything.
+///
+/// # Errors
+/// 22P03 when it has not.
+fn nothing_left(rest: &[u8]) -> Result<(), ValueFault> {
+    if rest.is_empty() {
+        Ok(())
+    } else {
+        Err(left_over())
+    }
+}
+
+/// A client's binary value of exactly N bytes.
 fn exact<const N: usize>(bytes: &[u8]) -> Result<[u8; N], ValueFault> {
-    <[u8; N]>::try_from(bytes).map_err(|_| {
-        if bytes.len() < N {
-            short_message()
-        } else {
-            left_over()
-        }
-    })
+    let (value, rest) = front(bytes)?;
+    nothing_left(rest).map(|()| value)
 }
 
 /// A canonical value of exactly N bytes.

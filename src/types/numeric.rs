@@ -8,8 +8,6 @@ use super::decimal::{DISPLAY_SCALE_MAX, Decimal, in_range, literal};
 use super::{ValueFault, integer, is_space, left_over, short_message};
 use crate::ident::SqlState;
 
-/// Base-10,000 digits of a received numeric (PostgreSQL 15: 1,000 for the precision and 2,000 for the scale).
-const RECEIVED_GROUPS_MAX: u16 = 3000;
 /// Sign words of the send format.
 const POSITIVE: u16 = 0x0000;
 const NEGATIVE: u16 = 0x4000;
@@ -149,9 +147,6 @@ fn decode(bytes: &[u8]) -> Result<Number, ValueFault> {
     let mut words = words.iter().map(|word| u16::from_be_bytes(*word));
     let mut next = || words.next().ok_or_else(short_message);
     let count = next()?;
-    if count > RECEIVED_GROUPS_MAX {
-        return Err(malformed("length"));
-    }
     let weight = i16::from_be_bytes(next()?.to_be_bytes());
     let sign = next()?;
     if !matches!(

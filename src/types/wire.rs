@@ -17,7 +17,8 @@ const NAME_BYTES_MAX: usize = 63;
 ///
 /// # Errors
 /// As [`from_text`] and [`from_binary`] of the declared type; 22023 for an unknown format; 42804 for a declared
-/// type outside the target's class; 0A000 for one that PostgreSQL would convert and pgveil does not.
+/// type outside the target's class; 0A000 for one that PostgreSQL would convert and pgveil does not. A date beyond
+/// a timestamp's range is 22008 even where it is only compared (PostgreSQL finds it unequal).
 pub fn from_wire(
     declared_oid: u32,
     format: i16,

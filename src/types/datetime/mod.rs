@@ -17,7 +17,7 @@ use decode::{Decoded, Local, Refusal, ZoneSaid};
 use style::DateStyle;
 use zone::Zone;
 
-use super::{TextSettings, ValueFault, exact, stored};
+use super::{TextSettings, ValueFault, front, nothing_left, stored};
 use crate::ident::SqlState;
 
 /// Bytes of PostgreSQL's work buffers for the fields of a text (MAXDATELEN + 1; MAXDATELEN + MAXDATEFIELDS).
@@ -151,9 +151,10 @@ fn date_of(days: i64) -> Result<i32, ValueFault> {
 /// # Errors
 /// 22008 out of range, 08P01 and 22P03 for another length.
 pub(super) fn receive_date(bytes: &[u8]) -> Result<Vec<u8>, ValueFault> {
-    let days = i32::from_be_bytes(exact(bytes)?);
+    let (front, rest) = front(bytes)?;
+    let days = i32::from_be_bytes(front);
     if is_infinite_date(days) || calendar::is_date(days.into()) {
-        Ok(bytes.to_vec())
+        nothing_left(rest).map(|()| front.to_vec())
     } else {
         Err(calendar::out_of_range("date"))
     }
@@ -164,9 +165,10 @@ pub(super) fn receive_date(bytes: &[u8]) -> Result<Vec<u8>, ValueFault> {
 /// # Errors
 /// As [`receive_date`].
 pub(super) fn receive_timestamp(bytes: &[u8], zoned: Zoned) -> Result<Vec<u8>, ValueFault> {
-    let moment = i64::from_be_bytes(exact(bytes)?);
+    let (front, rest) = front(bytes)?;
+    let moment = i64::from_be_bytes(front);
     if is_infinite(moment) || calendar::is_timestamp(moment) {
-        Ok(bytes.to_vec())
+        nothing_left(rest).map(|()| front.to_vec())
     } else {
         Err(calendar::out_of_range(zoned.name()))
     }
@@ -225,7 +227,7 @@ pub(super) fn send_timestamp(canonical: &[u8], zoned: Zoned) -> Result<Vec<u8>, 
 /// Rounds to so many digits of the second, half away from 2000-01-01 (timestamp.c, AdjustTimestampForTypmod).
 ///
 /// # Errors
-/// 22008 when that leaves the range.
+/// 0A000 when that leaves the range, which PostgreSQL allows though it then refuses to receive what it sent.
 pub(super) fn round(canonical: &[u8], digits: u8, zoned: Zoned) -> Result<Vec<u8>, ValueFault> {
     let moment = stored_timestamp(canonical, zoned)?;
     let unit = 10_i64.pow(6_u32.saturating_sub(digits.into()));
@@ -237,7 +239,13 @@ pub(super) fn round(canonical: &[u8], digits: u8, zoned: Zoned) -> Result<Vec<u8
     if calendar::is_timestamp(rounded) {
         Ok(rounded.to_be_bytes().to_vec())
     } else {
-        Err(calendar::out_of_range(zoned.name()))
+        Err(ValueFault::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            format!(
+                "rounding leaves the range of {}: round the value before sending it",
+                zoned.name()
+            ),
+        ))
     }
 }
 

@@ -193,7 +193,7 @@ fn rounding_is_half_away_from_the_epoch() {
         ("1999-12-31 23:59:58.5", 0, "1999-12-31 23:59:58"),
         ("2024-01-01 00:00:00.123456", 3, "2024-01-01 00:00:00.123"),
         ("infinity", 0, "infinity"),
-        ("294276-12-31 23:59:59.9", 0, "22008"),
+        ("294276-12-31 23:59:59.9", 0, "0A000"),
     ] {
         let rounded = parse_timestamp(text, Zoned::Without, &settings)
             .and_then(|moment| round(&moment, digits, Zoned::Without))

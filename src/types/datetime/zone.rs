@@ -19,9 +19,21 @@ const ASKED_SECOND_MAX: i64 = 253_370_764_800;
 /// Seconds of 400 years.
 const CYCLE_SECONDS: i64 = CYCLE_DAYS * DAY_SECONDS;
 
+/// Hours that a POSIX rule may be from UTC (localtime.c: a week, less one).
+const RULE_HOURS_MAX: i64 = 167;
+
 /// A time zone.
 #[derive(Clone)]
-pub(super) struct Zone(TimeZone);
+pub(super) enum Zone {
+    /// One of the database, or a POSIX rule with summer time.
+    Rules(TimeZone),
+    /// A POSIX rule without summer time.
+    Fixed {
+        /// seconds east of UTC
+        seconds: i64,
+        abbreviation: String,
+    },
+}
 
 /// What a name can turn out to be.
 pub(super) enum Found {
@@ -51,26 +63,41 @@ impl Zone {
     /// Looks a name up in any case, then reads it as a POSIX rule (offsets count west, as in `<-03>3`).
     pub(super) fn find(name: &str) -> Found {
         if name.eq_ignore_ascii_case("utc") {
-            return Found::Zone(Self(TimeZone::UTC));
+            return Found::Zone(Self::Rules(TimeZone::UTC));
         }
         if let Ok(zone) = DATABASE.get(name) {
-            return Found::Zone(Self(zone));
+            return Found::Zone(Self::Rules(zone));
         }
-        if !may_be_rule(name) {
-            return Found::Nothing;
+        if name.starts_with("posix/") || name.starts_with("right/") {
+            return Found::Unknown;
         }
-        match TimeZone::posix(&name.to_ascii_uppercase()) {
-            Ok(zone) => Found::Zone(Self(zone)),
-            Err(_) => Found::Unknown,
+        let name = name.to_ascii_uppercase();
+        match rule(&name) {
+            None => Found::Nothing,
+            Some((abbreviation, west, "")) => Found::Zone(Self::Fixed {
+                seconds: -west,
+                abbreviation: abbreviation.to_owned(),
+            }),
+            Some((_, _, summer)) if !may_be_summer(summer) => Found::Nothing,
+            Some(_) => {
+                TimeZone::posix(&name).map_or(Found::Unknown, |zone| Found::Zone(Self::Rules(zone)))
+            }
         }
     }
 
     /// Seconds east of UTC, and the abbreviation, at a moment in seconds since 2000-01-01 UTC.
     pub(super) fn offset_at(&self, second: i64) -> (i64, String) {
+        let rules = match self {
+            Self::Rules(rules) => rules,
+            Self::Fixed {
+                seconds,
+                abbreviation,
+            } => return (*seconds, abbreviation.clone()),
+        };
         let unix = within_cycles(second.saturating_add(UNIX_TO_EPOCH_DAYS * DAY_SECONDS));
         match jiff::Timestamp::from_second(unix) {
             Ok(moment) => {
-                let info = self.0.to_offset_info(moment);
+                let info = rules.to_offset_info(moment);
                 let offset = i64::from(info.offset().seconds());
                 (offset, info.abbreviation().to_owned())
             }
@@ -83,12 +110,16 @@ impl Zone {
     /// A time that a clock skipped is read as before the change; one that it showed twice as after it
     /// (datetime.c, DetermineTimeZoneOffset).
     pub(super) fn offset_of_local(&self, second: i64) -> i64 {
+        let rules = match self {
+            Self::Rules(rules) => rules,
+            Self::Fixed { seconds, .. } => return *seconds,
+        };
         let shift = UNIX_TO_EPOCH_DAYS * DAY_SECONDS;
         let second = within_cycles(second.saturating_add(shift)) - shift;
         let Some(local) = civil(second) else {
             return 0;
         };
-        let offset = match self.0.to_ambiguous_timestamp(local).offset() {
+        let offset = match rules.to_ambiguous_timestamp(local).offset() {
             AmbiguousOffset::Unambiguous { offset } => offset,
             AmbiguousOffset::Gap { before, .. } => before,
             AmbiguousOffset::Fold { after, .. } => after,
@@ -97,21 +128,70 @@ impl Zone {
     }
 }
 
-/// Whether PostgreSQL's reader of POSIX rules would get as far as an offset: a name, then a digit.
-fn may_be_rule(name: &str) -> bool {
-    if name.starts_with("posix/") || name.starts_with("right/") {
-        return true;
-    }
-    let after = match name.strip_prefix('<') {
-        Some(rest) => rest.split_once('>').map(|(_, after)| after),
-        None => Some(name.trim_start_matches(|c: char| !(c.is_ascii_digit() || "+-,".contains(c))))
-            .filter(|after| after.len() < name.len()),
+/// Reads the start of a POSIX rule: the abbreviation, seconds west of UTC, and what follows (localtime.c, tzparse).
+fn rule(name: &str) -> Option<(&str, i64, &str)> {
+    let (abbreviation, rest) = abbreviation(name)?;
+    let (west, rest) = offset(rest)?;
+    Some((abbreviation, west, rest))
+}
+
+/// Whether the rest of a rule can be summer time: a name, perhaps an offset, perhaps when it begins and ends.
+fn may_be_summer(text: &str) -> bool {
+    let Some((_, rest)) = abbreviation(text) else {
+        return false;
     };
-    after.is_some_and(|after| {
-        after
-            .trim_start_matches(['+', '-'])
-            .starts_with(|c: char| c.is_ascii_digit())
-    })
+    let rest = if rest.is_empty() || rest.starts_with(',') {
+        Some(rest)
+    } else {
+        offset(rest).map(|(_, rest)| rest)
+    };
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(','))
+}
+
+/// Reads an abbreviation, in angle brackets or up to what cannot be part of one.
+fn abbreviation(text: &str) -> Option<(&str, &str)> {
+    let (name, rest) = match text.strip_prefix('<') {
+        Some(quoted) => quoted.split_once('>')?,
+        None => text.split_at(text.find(ends_a_name).unwrap_or(text.len())),
+    };
+    (!name.is_empty()).then_some((name, rest))
+}
+
+/// Reads `h`, `h:mm` or `h:mm:ss` with a sign or without, in seconds.
+fn offset(text: &str) -> Option<(i64, &str)> {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let (hours, mut rest) = part(unsigned, RULE_HOURS_MAX)?;
+    let mut seconds = hours * 3600;
+    if let Some(after) = rest.strip_prefix(':') {
+        let (minutes, after) = part(after, 59)?;
+        seconds += minutes * 60;
+        rest = after;
+        if let Some(after) = rest.strip_prefix(':') {
+            let (more, after) = part(after, 60)?;
+            seconds += more;
+            rest = after;
+        }
+    }
+    let west = if text.starts_with('-') {
+        -seconds
+    } else {
+        seconds
+    };
+    Some((west, rest))
+}
+
+fn ends_a_name(character: char) -> bool {
+    character.is_ascii_digit() || matches!(character, '+' | '-' | ',')
+}
+
+/// Reads digits up to a limit.
+fn part(text: &str, most: i64) -> Option<(i64, &str)> {
+    let end = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (digits, rest) = text.split_at(end);
+    let value = digits.parse().ok().filter(|value| *value <= most)?;
+    Some((value, rest))
 }
 
 fn within_cycles(unix: i64) -> i64 {
@@ -168,6 +248,10 @@ mod tests {
         assert_eq!(zone("<+05>-5").offset_at(0), (18_000, "+05".to_owned()));
         assert!(matches!(Zone::find("nowhere"), Found::Nothing));
         assert!(matches!(Zone::find("Mars/Olympus"), Found::Nothing));
-        assert!(matches!(Zone::find("x9"), Found::Unknown | Found::Zone(_)));
+        assert_eq!(zone("utc+3:30").offset_at(0), (-12_600, "UTC".to_owned()));
+        assert!(matches!(Zone::find("x168"), Found::Nothing));
+        assert!(matches!(Zone::find("x-+2"), Found::Nothing));
+        assert!(matches!(Zone::find("x2-3"), Found::Nothing));
+        assert!(matches!(Zone::find("x2y"), Found::Unknown));
     }
 }
