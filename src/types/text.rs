@@ -58,7 +58,7 @@ mod tests {
             limit(vec("ab c"), 3, false).map_err(|f| f.sqlstate),
             Err(SqlState::STRING_DATA_RIGHT_TRUNCATION)
         );
-        assert_eq!(limit(vec("ab\t\t"), 3, false).is_err(), true);
+        assert!(limit(vec("ab\t\t"), 3, false).is_err());
         assert_eq!(limit(vec("王小明先生"), 3, true), Ok(vec("王小明")));
         assert_eq!(limit(vec("王小明"), 3, false), Ok(vec("王小明")));
     }

@@ -123,9 +123,8 @@ fn as_name(mut name: Vec<u8>, format: i16) -> Result<Vec<u8>, ValueFault> {
                 "identifier too long",
             ));
         }
-        let cut = std::str::from_utf8(&name).map_or(NAME_BYTES_MAX, |text| {
-            text.floor_char_boundary(NAME_BYTES_MAX)
-        });
+        let boundary = |cut: &usize| name.get(*cut).is_none_or(|byte| byte & 0xc0 != 0x80);
+        let cut = (0..=NAME_BYTES_MAX).rev().find(boundary).unwrap_or(0);
         name.truncate(cut);
     }
     Ok(name)
@@ -186,5 +185,7 @@ mod tests {
             wire(19, 0, &[b'a'; 64], LogicalType::Text),
             Ok(vec![b'a'; 63])
         );
+        let cut = wire(19, 0, "é".repeat(32).as_bytes(), LogicalType::Text);
+        assert_eq!(cut, Ok("é".repeat(31).into_bytes()));
     }
 }

@@ -1,5 +1,7 @@
 //! Inputs written by hand: ordinary, extreme, malformed, and the oddities of PostgreSQL's readers.
 
+use pgveil::types::LogicalType;
+
 /// Integers and numerics.
 #[rustfmt::skip]
 pub const NUMBERS: &[&str] = &[
@@ -128,4 +130,55 @@ pub const PIECES: &[&str] = &[
     "10:00", "10:11:12", "10:11:12.5", "23:59:60", "24:00", "12:30", "+02", "-08:30", "+0530", "utc", "z", "pm", "am", "bc",
     "ad", "t", "mon", "at", "on", "epoch", "infinity", "2024-01-31", "1/2/2003", "31-jan-2024", "31.1.2024", "Europe/Berlin",
     "allballs", "2024-031", "5.5", "99999", "2024.031",
+];
+
+/// Dates at the ends of the range, in days since 2000-01-01.
+#[rustfmt::skip]
+pub const DAYS: &[i32] = &[
+    i32::MIN, i32::MIN + 1, -2_451_546, -2_451_545, 2_145_031_948, 2_145_031_949, i32::MAX - 1, i32::MAX,
+];
+
+/// Timestamps at the ends of the range, in microseconds since 2000-01-01.
+#[rustfmt::skip]
+pub const MICROSECONDS: &[i64] = &[
+    i64::MIN, i64::MIN + 1, -211_813_488_000_000_001, -211_813_488_000_000_000, 9_223_371_331_199_999_999, 9_223_371_331_200_000_000, i64::MAX - 1, i64::MAX, 1, -1, 500, -500, 499,
+];
+
+/// What follows the version byte of a jsonb.
+#[rustfmt::skip]
+pub const BINARY_DOCUMENTS: &[&str] = &[
+    "{}", "{\"b\":1,\"a\":[1.50,null]}", "", "x", "\"\\u0000\"", "\"a\0\"", "1e200000",
+];
+
+/// Texts, some of which are none in UTF-8.
+#[rustfmt::skip]
+pub const BINARY_TEXTS: &[&[u8]] = &[
+    b"abc", b"a\0b", b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", "王小明".as_bytes(),
+];
+
+/// A usual amount of money.
+pub const MONEY: LogicalType = LogicalType::Numeric {
+    precision: 10,
+    scale: 2,
+};
+
+/// A column, its value, and what a client declares and sends in text: equal to it or not.
+#[rustfmt::skip]
+pub const COMPARED: &[(LogicalType, &str, u32, &[&str])] = &[
+    (LogicalType::Int4, "7", 21, &["7", "8", "40000", "x"]),
+    (LogicalType::Int4, "7", 20, &["7", "5000000000", " 07 ", "9223372036854775808"]),
+    (LogicalType::Int8, "7", 23, &["7", "-7", "5000000000"]),
+    (MONEY, "1.50", 1700, &["1.5", "1.500", "1.501", "15e-1", "1.4999", "infinity", "NaN", "1e-16384"]),
+    (MONEY, "7", 23, &["7", "8"]),
+    (MONEY, "7", 21, &["7", "40000"]),
+    (MONEY, "7", 20, &["7", "9223372036854775807"]),
+    (LogicalType::Text, "ab", 1042, &["ab", "ab  ", " ab", "abc"]),
+    (LogicalType::Text, "ab  ", 1042, &["ab  "]),
+    (LogicalType::Text, "ab", 1043, &["ab", "ab "]),
+    (LogicalType::Text, "ab", 19, &["ab", "ab "]),
+    (LogicalType::Varchar(Some(5)), "ab", 25, &["ab", "ab ", "a very long text"]),
+    (LogicalType::Timestamp(None), "2024-07-01 00:00", 1082, &["2024-07-01", "2024-07-02", "infinity"]),
+    (LogicalType::Timestamptz(None), "2024-07-01 00:00", 1082, &["2024-07-01", "2024-07-02", "-infinity"]),
+    (LogicalType::Timestamptz(None), "2024-11-03 01:30", 1114, &["2024-11-03 01:30", "2024-11-03 02:30", "infinity"]),
+    (LogicalType::Timestamp(Some(0)), "2024-07-01 00:00:01", 1114, &["2024-07-01 00:00:01", "2024-07-01 00:00:00.5"]),
 ];

@@ -227,11 +227,6 @@ fn settings(date_style: &str, time_zone: &str) -> TextSettings {
     }
 }
 
-const MONEY: LogicalType = LogicalType::Numeric {
-    precision: 10,
-    scale: 2,
-};
-
 #[tokio::test]
 async fn numbers() {
     let client = database().await;
@@ -270,7 +265,7 @@ async fn numbers() {
     for logical in [
         LogicalType::Int4,
         LogicalType::Int8,
-        MONEY,
+        inputs::MONEY,
         LogicalType::Numeric {
             precision: 5,
             scale: 0,
@@ -604,48 +599,17 @@ fn binary_inputs(logical: LogicalType, dice: &mut Dice) -> Vec<Vec<u8>> {
     match logical {
         LogicalType::Numeric { .. } => inputs.extend(numeric_inputs(dice)),
         LogicalType::Date => {
-            for days in [
-                i32::MIN,
-                i32::MIN + 1,
-                -2_451_546,
-                -2_451_545,
-                2_145_031_948,
-                2_145_031_949,
-                i32::MAX - 1,
-                i32::MAX,
-            ] {
+            for days in inputs::DAYS {
                 inputs.push(days.to_be_bytes().to_vec());
             }
         }
         LogicalType::Timestamp(_) | LogicalType::Timestamptz(_) => {
-            for moment in [
-                i64::MIN,
-                i64::MIN + 1,
-                -211_813_488_000_000_001,
-                -211_813_488_000_000_000,
-                9_223_371_331_199_999_999,
-                9_223_371_331_200_000_000,
-                i64::MAX - 1,
-                i64::MAX,
-                1,
-                -1,
-                500,
-                -500,
-                499,
-            ] {
+            for moment in inputs::MICROSECONDS {
                 inputs.push(moment.to_be_bytes().to_vec());
             }
         }
         LogicalType::Jsonb => {
-            for document in [
-                "{}",
-                "{\"b\":1,\"a\":[1.50,null]}",
-                "",
-                "x",
-                "\"\\u0000\"",
-                "\"a\0\"",
-                "1e200000",
-            ] {
+            for document in inputs::BINARY_DOCUMENTS {
                 for version in [0, 1, 2] {
                     let mut input = vec![version];
                     input.extend_from_slice(document.as_bytes());
@@ -654,15 +618,7 @@ fn binary_inputs(logical: LogicalType, dice: &mut Dice) -> Vec<Vec<u8>> {
             }
         }
         _ => {
-            for text in [
-                &b"abc"[..],
-                b"a\0b",
-                b"\xff",
-                b"\xc0\x80",
-                b"\xed\xa0\x80",
-                b"\xf4\x90\x80\x80",
-                "王小明".as_bytes(),
-            ] {
+            for text in inputs::BINARY_TEXTS {
                 inputs.push(text.to_vec());
             }
         }
@@ -726,7 +682,7 @@ async fn binary_parameters() {
         LogicalType::Varchar(None),
         LogicalType::Int4,
         LogicalType::Int8,
-        MONEY,
+        inputs::MONEY,
         LogicalType::Bool,
         LogicalType::Date,
         LogicalType::Timestamp(None),
@@ -770,63 +726,7 @@ async fn declared_types_compare_as_in_postgresql() {
     let mut tally = Tally::new();
     let settings = settings("ISO, MDY", "America/New_York");
     set(&client, &settings).await;
-    // A value of the column, and what a client declares and sends in text: equal to it or not.
-    let cases: &[(LogicalType, &str, u32, &[&str])] = &[
-        (LogicalType::Int4, "7", 21, &["7", "8", "40000", "x"]),
-        (
-            LogicalType::Int4,
-            "7",
-            20,
-            &["7", "5000000000", " 07 ", "9223372036854775808"],
-        ),
-        (LogicalType::Int8, "7", 23, &["7", "-7", "5000000000"]),
-        (
-            MONEY,
-            "1.50",
-            1700,
-            &[
-                "1.5", "1.500", "1.501", "15e-1", "1.4999", "infinity", "NaN", "1e-16384",
-            ],
-        ),
-        (MONEY, "7", 23, &["7", "8"]),
-        (MONEY, "7", 21, &["7", "40000"]),
-        (MONEY, "7", 20, &["7", "9223372036854775807"]),
-        (LogicalType::Text, "ab", 1042, &["ab", "ab  ", " ab", "abc"]),
-        (LogicalType::Text, "ab  ", 1042, &["ab  "]),
-        (LogicalType::Text, "ab", 1043, &["ab", "ab "]),
-        (LogicalType::Text, "ab", 19, &["ab", "ab "]),
-        (
-            LogicalType::Varchar(Some(5)),
-            "ab",
-            25,
-            &["ab", "ab ", "a very long text"],
-        ),
-        (
-            LogicalType::Timestamp(None),
-            "2024-07-01 00:00",
-            1082,
-            &["2024-07-01", "2024-07-02", "infinity"],
-        ),
-        (
-            LogicalType::Timestamptz(None),
-            "2024-07-01 00:00",
-            1082,
-            &["2024-07-01", "2024-07-02", "-infinity"],
-        ),
-        (
-            LogicalType::Timestamptz(None),
-            "2024-11-03 01:30",
-            1114,
-            &["2024-11-03 01:30", "2024-11-03 02:30", "infinity"],
-        ),
-        (
-            LogicalType::Timestamp(Some(0)),
-            "2024-07-01 00:00:01",
-            1114,
-            &["2024-07-01 00:00:01", "2024-07-01 00:00:00.5"],
-        ),
-    ];
-    for (column, stored, declared, inputs) in cases {
+    for (column, stored, declared, inputs) in inputs::COMPARED {
         let oid = Type::from_oid(*declared).expect("a built-in type");
         let sql = format!("SELECT '{stored}'::{} = $1", column.sql());
         let statement = client

@@ -1,5 +1,6 @@
 //! Tables for date and time input and output.
 
+use super::Zoned::{With, Without};
 use super::*;
 
 fn settings(date_style: &str, time_zone: &str) -> TextSettings {
@@ -67,119 +68,38 @@ fn dates_are_read_in_the_order_of_the_style() {
     }
 }
 
+/// Text, type, DateStyle, TimeZone, and what is shown or the SQLSTATE.
+#[rustfmt::skip]
+const MOMENTS: &[(&str, Zoned, &str, &str, &str)] = &[
+    ("2024-01-31T10:00:00.123456Z", With, "ISO, MDY", "UTC", "2024-01-31 10:00:00.123456+00"),
+    ("2024-01-31 10:00+02", With, "ISO, MDY", "Europe/Berlin", "2024-01-31 09:00:00+01"),
+    ("2024-01-31 10:00+02", Without, "ISO, MDY", "Europe/Berlin", "2024-01-31 10:00:00"),
+    ("2024-07-01 10:00", With, "SQL, DMY", "Europe/Berlin", "01/07/2024 10:00:00 CEST"),
+    ("2024-07-01 10:00", With, "German, DMY", "Europe/Berlin", "01.07.2024 10:00:00 CEST"),
+    ("2024-07-01 10:00:00.5", With, "Postgres, MDY", "America/New_York", "Mon Jul 01 10:00:00.5 2024 EDT"),
+    ("2024-07-01 10:00", Without, "Postgres, DMY", "UTC", "Mon 01 Jul 10:00:00 2024"),
+    ("2024-07-01 10:00 america/new_york", With, "ISO, MDY", "Asia/Kolkata", "2024-07-01 19:30:00+05:30"),
+    ("2024-07-01 10:00 pm", Without, "ISO, MDY", "UTC", "2024-07-01 22:00:00"),
+    ("1880-01-01 00:00", With, "ISO, MDY", "America/New_York", "1880-01-01 00:00:00-04:56:02"),
+    ("20240701T101112", Without, "ISO, MDY", "UTC", "2024-07-01 10:11:12"),
+    ("2024-07-01 24:00", Without, "ISO, MDY", "UTC", "2024-07-02 00:00:00"),
+    ("2024-07-01 25:00", Without, "ISO, MDY", "UTC", "22008"),
+    ("2024-07-01 10:00 est", With, "ISO, MDY", "UTC", "0A000"),
+    ("2024-07-01 10:00 mars/olympus", With, "ISO, MDY", "UTC", "22023"),
+    ("2024-07-01 10:00 +16", With, "ISO, MDY", "UTC", "22009"),
+    ("now", With, "ISO, MDY", "UTC", "0A000"),
+    ("infinity", With, "ISO, MDY", "Nowhere", "infinity"),
+    ("2024-07-01", With, "ISO, MDY", "Nowhere", "0A000"),
+    ("294276-12-31 23:59:59.999999", Without, "ISO, MDY", "UTC", "294276-12-31 23:59:59.999999"),
+    ("294277-01-01", Without, "ISO, MDY", "UTC", "22008"),
+];
+
 #[test]
 fn timestamps_are_read_and_shown() {
-    use Zoned::{With, Without};
-    for (text, zoned, style, zone, expected) in [
-        (
-            "2024-01-31T10:00:00.123456Z",
-            With,
-            "ISO, MDY",
-            "UTC",
-            "2024-01-31 10:00:00.123456+00",
-        ),
-        (
-            "2024-01-31 10:00+02",
-            With,
-            "ISO, MDY",
-            "Europe/Berlin",
-            "2024-01-31 09:00:00+01",
-        ),
-        (
-            "2024-01-31 10:00+02",
-            Without,
-            "ISO, MDY",
-            "Europe/Berlin",
-            "2024-01-31 10:00:00",
-        ),
-        (
-            "2024-07-01 10:00",
-            With,
-            "SQL, DMY",
-            "Europe/Berlin",
-            "01/07/2024 10:00:00 CEST",
-        ),
-        (
-            "2024-07-01 10:00",
-            With,
-            "German, DMY",
-            "Europe/Berlin",
-            "01.07.2024 10:00:00 CEST",
-        ),
-        (
-            "2024-07-01 10:00:00.5",
-            With,
-            "Postgres, MDY",
-            "America/New_York",
-            "Mon Jul 01 10:00:00.5 2024 EDT",
-        ),
-        (
-            "2024-07-01 10:00",
-            Without,
-            "Postgres, DMY",
-            "UTC",
-            "Mon 01 Jul 10:00:00 2024",
-        ),
-        (
-            "2024-07-01 10:00 america/new_york",
-            With,
-            "ISO, MDY",
-            "Asia/Kolkata",
-            "2024-07-01 19:30:00+05:30",
-        ),
-        (
-            "2024-07-01 10:00 pm",
-            Without,
-            "ISO, MDY",
-            "UTC",
-            "2024-07-01 22:00:00",
-        ),
-        (
-            "1880-01-01 00:00",
-            With,
-            "ISO, MDY",
-            "America/New_York",
-            "1880-01-01 00:00:00-04:56:02",
-        ),
-        (
-            "20240701T101112",
-            Without,
-            "ISO, MDY",
-            "UTC",
-            "2024-07-01 10:11:12",
-        ),
-        (
-            "2024-07-01 24:00",
-            Without,
-            "ISO, MDY",
-            "UTC",
-            "2024-07-02 00:00:00",
-        ),
-        ("2024-07-01 25:00", Without, "ISO, MDY", "UTC", "22008"),
-        ("2024-07-01 10:00 est", With, "ISO, MDY", "UTC", "0A000"),
-        (
-            "2024-07-01 10:00 mars/olympus",
-            With,
-            "ISO, MDY",
-            "UTC",
-            "22023",
-        ),
-        ("2024-07-01 10:00 +16", With, "ISO, MDY", "UTC", "22009"),
-        ("now", With, "ISO, MDY", "UTC", "0A000"),
-        ("infinity", With, "ISO, MDY", "Nowhere", "infinity"),
-        ("2024-07-01", With, "ISO, MDY", "Nowhere", "0A000"),
-        (
-            "294276-12-31 23:59:59.999999",
-            Without,
-            "ISO, MDY",
-            "UTC",
-            "294276-12-31 23:59:59.999999",
-        ),
-        ("294277-01-01", Without, "ISO, MDY", "UTC", "22008"),
-    ] {
+    for (text, zoned, style, zone, expected) in MOMENTS {
         assert_eq!(
-            moment(text, zoned, style, zone),
-            expected,
+            moment(text, *zoned, style, zone),
+            *expected,
             "{text} {style} {zone}"
         );
     }
