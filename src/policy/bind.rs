@@ -73,6 +73,11 @@ pub fn bind(
         policy.trusted_functions().clone(),
         policy.roles_allowed(Allow::DoBlocks),
     );
+    let missing = binder
+        .faults
+        .iter()
+        .filter(|f| f.obstacle == Obstacle::Missing);
+    let bound = bound.with_missing(missing.map(|f| f.attribute.clone()));
     (bound, binder.faults)
 }
 
@@ -81,10 +86,31 @@ struct Binder<'a> {
     snapshot: &'a Snapshot,
     treated: Vec<Treated>,
     faults: Vec<BindFault>,
-    /// the type class of each named domain, and who brought it
-    classes: BTreeMap<&'a DomainName, (TypeClass, &'a AttributeName)>,
+    /// the canonical form of each named domain, and who brought it
+    classes: BTreeMap<&'a DomainName, (Form, &'a AttributeName)>,
     /// the key version of each named domain that can be compared, and who brought it
     versions: BTreeMap<&'a DomainName, (KeyVersion, &'a AttributeName)>,
+}
+
+/// What the values of one domain must have in common to be equal bytes when they are equal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Form {
+    class: TypeClass,
+    /// a numeric's canonical form has the digits of its scale
+    scale: Option<u16>,
+}
+
+impl Form {
+    fn of(logical: LogicalType) -> Self {
+        let scale = match logical {
+            LogicalType::Numeric { scale, .. } => Some(scale),
+            _ => None,
+        };
+        Self {
+            class: logical.class(),
+            scale,
+        }
+    }
 }
 
 /// One thing in the way of one attribute.
@@ -161,15 +187,15 @@ impl<'a> Binder<'a> {
         if !rule.domain_is_named {
             return None;
         }
-        let mine = (logical.class(), &rule.name);
-        let (class, other) = *self.classes.entry(&rule.domain).or_insert(mine);
-        (class != mine.0).then(|| {
+        let mine = (Form::of(logical), &rule.name);
+        let (form, other) = *self.classes.entry(&rule.domain).or_insert(mine);
+        (form != mine.0).then(|| {
             let message = format!(
                 "in the domain `{}`, {other} has another kind of type",
                 rule.domain
             );
             let help =
-                "columns of one domain have one kind of type: text and varchar, int4 and int8, …";
+                "columns of one domain have one kind of type: text and varchar, int4 and int8, numerics of one scale, …";
             Hindrance::new(Obstacle::Unfit, rule.at, message, help)
         })
     }

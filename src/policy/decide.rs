@@ -171,6 +171,8 @@ pub struct Bound {
     pub trusted_functions: BTreeSet<(String, String)>,
     /// roles that may run DO blocks
     pub allow_do_blocks: BTreeSet<RoleName>,
+    /// what the policy names and the catalog does not have, by relation: it may have been renamed
+    missing: BTreeMap<RelationName, AttributeName>,
 }
 
 impl Bound {
@@ -193,7 +195,28 @@ impl Bound {
             by_relation,
             trusted_functions,
             allow_do_blocks,
+            missing: BTreeMap::new(),
         }
+    }
+
+    /// The same, with the attributes that the policy names and the catalog does not have.
+    #[must_use]
+    pub fn with_missing(self, missing: impl Iterator<Item = AttributeName>) -> Self {
+        let missing = missing
+            .map(|attribute| (attribute.relation.clone(), attribute))
+            .collect();
+        Self { missing, ..self }
+    }
+
+    /// The attribute of a relation that the policy names and the catalog does not have. Its values may stand under
+    /// another name, so nothing of the relation may be shown.
+    pub fn missing(&self, relation: &RelationName) -> Option<&AttributeName> {
+        self.missing.get(relation)
+    }
+
+    /// The relations with such an attribute.
+    pub fn relations_missing_some(&self) -> impl Iterator<Item = &RelationName> {
+        self.missing.keys()
     }
 
     /// Whether some treated attribute is not shown to the role as it is.
@@ -202,9 +225,8 @@ impl Bound {
     }
 
     /// Whether the database holds every treated attribute as the policy says: no statement is refused with 55000.
-    /// What is missing there altogether is in the faults of [`super::bind`] only.
     pub fn is_ready(&self) -> bool {
-        self.treated().all(|t| t.not_ready.is_none())
+        self.missing.is_empty() && self.treated().all(|t| t.not_ready.is_none())
     }
 
     /// The treated attributes of a relation; empty when it has none.

@@ -651,6 +651,14 @@ impl Inference<'_> {
         if array != (shape == Shape::Array) {
             return Err(refused("a comparison with this cast"));
         }
+        let cast = match inner {
+            Expr::Constant {
+                kind: ConstantKind::Number,
+                extent,
+            } if cast.is_none() => number_cast(self.text_of(*extent), attribute, assigned)
+                .ok_or_else(|| refused("a comparison with, or assignment of, this number"))?,
+            _ => cast,
+        };
         let site = match inner {
             Expr::Parameter { number, .. } => Site::Parameter(*number),
             Expr::Constant {
@@ -688,6 +696,12 @@ impl Inference<'_> {
             },
         );
         Ok(())
+    }
+
+    /// The text of these tokens, for a constant of one or two tokens.
+    fn text_of(&self, extent: Extent) -> &str {
+        let tokens = &self.resolved.tokens;
+        &self.resolved.text[tokens[extent.start].start..tokens[extent.end - 1].end]
     }
 
     /// `column = value` of INSERT, UPDATE or DO UPDATE.
@@ -893,6 +907,33 @@ fn keeps_value(from: LogicalType, to: LogicalType) -> bool {
             | (LogicalType::Timestamptz(_), LogicalType::Timestamptz(None)) => true,
             _ => false,
         }
+}
+
+/// The type PostgreSQL gives a number (manual, 4.1.2.6): int4, int8 or numeric, by its form and size. None where
+/// its value in the attribute's type would differ from how it is written.
+fn number_cast(text: &str, attribute: &Treated, assigned: bool) -> Option<CastType> {
+    const INT4: u32 = 23;
+    const INT8: u32 = 20;
+    let compact: String = text
+        .chars()
+        .filter(|c| !c.is_ascii_whitespace() && !matches!(c, '(' | ')'))
+        .collect();
+    let integer = compact.parse::<i64>().ok();
+    match attribute.logical.class() {
+        TypeClass::Integer => {
+            let integer = integer?;
+            Some(Some((
+                if i32::try_from(integer).is_ok() {
+                    INT4
+                } else {
+                    INT8
+                },
+                -1,
+            )))
+        }
+        TypeClass::Text if assigned => (integer?.to_string() == compact).then_some(None),
+        _ => Some(None),
+    }
 }
 
 /// Whether a constant without a cast takes the attribute's type in PostgreSQL.

@@ -127,7 +127,7 @@ impl Reach {
     /// Computes the names for a role.
     pub fn new(snapshot: &Snapshot, bound: &Bound, role: &RoleName) -> Self {
         let treated: Vec<_> = bound.treated().filter(|t| concerns(t, role)).collect();
-        if treated.is_empty() {
+        if treated.is_empty() && bound.relations_missing_some().next().is_none() {
             return Self {
                 nothing: true,
                 ..Self::default()
@@ -139,6 +139,11 @@ impl Reach {
             .iter()
             .map(|t| t.name.relation.name.clone())
             .collect();
+        relations.extend(
+            bound
+                .relations_missing_some()
+                .map(|relation| relation.name.clone()),
+        );
         let mut functions: HashSet<String> = HashSet::new();
         loop {
             let before = (relations.len(), oids.len(), functions.len());

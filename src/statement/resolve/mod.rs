@@ -274,6 +274,9 @@ impl Resolver<'_> {
             None => None,
         };
         if let Some(relation) = found {
+            if let Some(attribute) = self.names.bound.missing(&relation.name) {
+                return Err(refuse::not_ready(attribute, "the catalog does not have it"));
+            }
             self.check_lineage(relation, position)?;
         }
         Ok(found)
