@@ -1,10 +1,15 @@
 //! Casts: which type is named, and exactly which tokens name it (sqlparser gives types no span).
 
-use sqlparser::ast::{CharacterLength, DataType, ExactNumberInfo, TimezoneInfo};
+use sqlparser::ast::{
+    ArrayElemTypeDef, CharacterLength, DataType, ExactNumberInfo, Expr as SqlExpr, TimezoneInfo,
+    ValueWithSpan,
+};
 
 use super::Resolver;
+use super::scope::Scope;
 use crate::statement::lex::TokenKind;
-use crate::statement::tree::{CastType, Extent};
+use crate::statement::plan::Refusal;
+use crate::statement::tree::{CastType, Expr, Extent, Form};
 
 /// Type OIDs (`pg_type.dat`).
 const TEXT: u32 = 25;
@@ -25,12 +30,12 @@ const JSONB: u32 = 3802;
 const VARHDRSZ: i32 = 4;
 
 /// OID and modifier of a type, if it is one that a treated attribute can have.
-pub(super) fn cast_type(data_type: &DataType) -> (CastType, bool) {
+fn cast_type(data_type: &DataType) -> (CastType, bool) {
     match data_type {
         DataType::Array(
-            sqlparser::ast::ArrayElemTypeDef::SquareBracket(element, None)
-            | sqlparser::ast::ArrayElemTypeDef::Parenthesis(element)
-            | sqlparser::ast::ArrayElemTypeDef::AngleBracket(element),
+            ArrayElemTypeDef::SquareBracket(element, None)
+            | ArrayElemTypeDef::Parenthesis(element)
+            | ArrayElemTypeDef::AngleBracket(element),
         ) => (scalar(element), true),
         other => (scalar(other), false),
     }
@@ -95,6 +100,67 @@ fn precision_of(precision: Option<u64>) -> Option<i32> {
 }
 
 impl Resolver<'_> {
+    /// Binds `inner::type` or `CAST(inner AS type)`.
+    pub(super) fn cast(
+        &mut self,
+        double_colon: bool,
+        inner: &SqlExpr,
+        data_type: &DataType,
+        scope: &Scope<'_>,
+    ) -> Result<Expr, Refusal> {
+        if let DataType::Custom(name, _) = data_type {
+            self.object_name(name)?;
+        }
+        let inner = self.expr(inner, scope)?;
+        let (ty, array) = cast_type(data_type);
+        let extent = inner.extent().and_then(|e| {
+            if double_colon {
+                self.double_colon_extent(e)
+            } else {
+                self.cast_extent(e)
+            }
+        });
+        Ok(match extent {
+            Some(extent) => Expr::Cast {
+                inner: Box::new(inner),
+                ty,
+                array,
+                extent,
+            },
+            None => Expr::Other {
+                form: Form::Named("this cast"),
+                operands: vec![inner],
+                extent: None,
+            },
+        })
+    }
+
+    /// Binds `type 'text'`.
+    pub(super) fn typed_constant(
+        &mut self,
+        data_type: &DataType,
+        value: &ValueWithSpan,
+    ) -> Result<Expr, Refusal> {
+        let inner = self.constant(value)?;
+        let (ty, array) = cast_type(data_type);
+        let extent = inner
+            .extent()
+            .and_then(|e| self.typed_constant_extent(e.start));
+        Ok(match extent {
+            Some(extent) => Expr::Cast {
+                inner: Box::new(inner),
+                ty,
+                array,
+                extent,
+            },
+            None => Expr::Other {
+                form: Form::Named("a typed constant"),
+                operands: vec![inner],
+                extent: None,
+            },
+        })
+    }
+
     /// The extent of `inner::type`, when the tokens behind `inner` are exactly that.
     pub(super) fn double_colon_extent(&self, inner: Extent) -> Option<Extent> {
         self.is_symbol(inner.end, "::")

@@ -5,9 +5,12 @@
 //! the build here. Knows no role.
 
 mod absent;
+mod call;
 mod cast;
+mod compare;
 mod dml;
 mod expr;
+mod form;
 mod from;
 mod query;
 mod scope;
