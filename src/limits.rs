@@ -29,6 +29,23 @@ pub const UNSENT_BYTES_MAX: usize = 256 * 1024;
 /// Bytes of a session's empty buffer that are kept; a larger one, left by a large message, is given back.
 pub const IDLE_BUFFER_BYTES_MAX: usize = 256 * 1024;
 
+/// Connections whose login is under way (a few KiB each); beyond it new ones are closed at once, so that slow ones
+/// cannot exhaust memory.
+pub const LOGINS_AT_ONCE_MAX: usize = 4096;
+
+/// CancelRequests looked at at one time.
+pub const CANCELS_AT_ONCE_MAX: usize = 16;
+
+/// Milliseconds a CancelRequest with an unknown key holds its place: 160 guesses a second at the most, and a key
+/// has 63 bits to guess.
+pub const CANCEL_GUESS_MS: u64 = 100;
+
+/// Milliseconds that sessions have to become idle and end when pgveil shuts down.
+pub const DRAIN_MS: u64 = 10_000;
+
+/// Milliseconds before accepting is tried again when the system has no file descriptors left.
+pub const ACCEPT_PAUSE_MS: u64 = 50;
+
 /// Texts that a session remembers since the server last reported its settings; more than that count as
 /// changing them.
 pub const UNSETTLED_TEXTS_MAX: usize = 256;

@@ -81,6 +81,7 @@ impl Default for Options {
                 _ => Ok(Admission {
                     role: Some(RoleName::new("app")),
                     replication: false,
+                    function_call: false,
                 }),
             }),
             control: None,
@@ -617,6 +618,7 @@ async fn s06_replication_is_refused_to_a_role_not_named_for_it() {
         Ok(Admission {
             role: None,
             replication: true,
+            function_call: false,
         })
     });
     let options = Options {

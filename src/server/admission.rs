@@ -45,6 +45,8 @@ pub struct Admission {
     pub role: Option<RoleName>,
     /// whether it may use the replication protocol
     pub replication: bool,
+    /// whether it may send the FunctionCall message
+    pub function_call: bool,
 }
 
 impl Admission {
@@ -60,6 +62,7 @@ impl Admission {
         Ok(Self {
             role: Some(role.name().clone()),
             replication: role.allows(Allow::Replication),
+            function_call: role.allows(Allow::FunctionCall),
         })
     }
 
@@ -68,6 +71,7 @@ impl Admission {
         Self {
             role: None,
             replication: true,
+            function_call: true,
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Sockets: accepts clients, performs what sessions decide, serves the HTTP side.
 
+pub mod accept;
 pub mod admission;
+pub mod cancel;
 pub mod databases;
 pub mod drive;
 pub mod http;

@@ -1,0 +1,415 @@
+//! Accepts clients and takes each through its life: login, session, end.
+//!
+//! One task a client. What a login, a session or a cancel means is decided elsewhere; here it is put together,
+//! counted and recorded.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use super::admission::{Denial, LoginContext};
+use super::cancel::{Cancels, Registered};
+use super::databases::{Database, Databases};
+use super::drive::{Conduct, Leg, Record, Unrecorded, drive};
+use super::login::{self, Accepted, LoggedIn, LoginFailure};
+use super::record::SessionRecord;
+use crate::audit::{self, Recorder, Who};
+use crate::ident::{DatabaseName, RoleName, SqlState, UserName};
+use crate::limits::{ACCEPT_PAUSE_MS, DRAIN_MS, FAREWELL_TIMEOUT_MS, LOGINS_AT_ONCE_MAX};
+use crate::metrics::{LoginOutcome, Metrics};
+use crate::session::login::LoginFault;
+use crate::session::{Allowed, Event, Session, Settings};
+use crate::wire::startup::CancelKey;
+use crate::wire::upstream::put_error;
+
+/// All that serving clients needs, shared by their tasks.
+pub struct Service {
+    /// what logins are asked and answered
+    pub context: LoginContext,
+    /// the databases under policies, and the orders sessions follow
+    pub databases: Arc<Databases>,
+    /// where records go; None without a keyring: nothing is treated then, and nothing recorded
+    pub recorder: Option<Recorder>,
+    /// where it is counted
+    pub metrics: Metrics,
+    /// sessions at one time
+    pub sessions_max: u32,
+    cancels: Cancels,
+    numbers: AtomicU64,
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Service")
+    }
+}
+
+impl Service {
+    /// Puts it together.
+    pub fn new(
+        context: LoginContext,
+        databases: Arc<Databases>,
+        (recorder, metrics): (Option<Recorder>, Metrics),
+        sessions_max: u32,
+    ) -> Self {
+        Self {
+            context,
+            databases,
+            recorder,
+            metrics,
+            sessions_max,
+            cancels: Cancels::default(),
+            numbers: AtomicU64::new(1),
+        }
+    }
+
+    /// Serves the listener's clients until the databases' orders are to drain, and then until the sessions have
+    /// ended, or their time is up.
+    pub async fn serve(self: &Arc<Self>, listener: TcpListener) {
+        let sessions = Arc::new(Semaphore::new(self.sessions_max as usize));
+        let logins = Arc::new(Semaphore::new(LOGINS_AT_ONCE_MAX));
+        let mut orders = self.databases.orders();
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                _ = orders.wait_for(|orders| orders.draining) => break,
+            };
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Most often no file descriptors are left: others must end first.
+                    tracing::warn!(kind = ?error.kind(), "a connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
+                    continue;
+                }
+            };
+            let Ok(login) = Arc::clone(&logins).try_acquire_owned() else {
+                continue;
+            };
+            let (service, sessions) = (Arc::clone(self), Arc::clone(&sessions));
+            tokio::spawn(async move { service.client(stream, peer, (login, sessions)).await });
+        }
+        drop(listener);
+        let all = sessions.acquire_many(self.sessions_max);
+        // Those that have not ended by then end with the runtime.
+        let _ = timeout(Duration::from_millis(DRAIN_MS), all).await;
+    }
+
+    /// A client from its first byte to its last.
+    async fn client(
+        self: Arc<Self>,
+        stream: TcpStream,
+        peer: SocketAddr,
+        (login, sessions): (OwnedSemaphorePermit, Arc<Semaphore>),
+    ) {
+        if stream.set_nodelay(true).is_err() {
+            return;
+        }
+        match login::accept(stream, Some(peer.ip()), &self.context).await {
+            Ok(Accepted::Session(logged_in)) => {
+                let place = sessions.try_acquire_owned().ok();
+                drop(login);
+                self.session(*logged_in, peer, place).await;
+            }
+            Ok(Accepted::Cancel(key)) => self.cancel(&key, peer).await,
+            Err(failure) => self.failed(failure, peer).await,
+        }
+    }
+
+    /// A logged-in client's session.
+    async fn session(
+        self: Arc<Self>,
+        mut logged_in: LoggedIn<TcpStream>,
+        peer: SocketAddr,
+        place: Option<OwnedSemaphorePermit>,
+    ) {
+        let identity = &logged_in.identity;
+        let who = Arc::new(Who {
+            session: self.numbers.fetch_add(1, Ordering::Relaxed),
+            client: peer.to_string(),
+            user: Some(identity.user.clone()),
+            role: logged_in.admission.role.clone(),
+            database: Some(identity.database.clone()),
+            application: identity.application.clone(),
+        });
+        let opened = match place {
+            None => Err(Refused::TooMany),
+            Some(place) => self.open(&logged_in, place).await,
+        };
+        let outcome = opened
+            .as_ref()
+            .err()
+            .map_or(LoginOutcome::Done, Refused::outcome);
+        self.metrics.login(logged_in.method, outcome);
+        let opened = match opened {
+            Ok(opened) => opened,
+            Err(refused) => {
+                let (sqlstate, message) = refused.told();
+                self.record(&who, audit::Kind::Login, Some(sqlstate)).await;
+                return refuse(logged_in, sqlstate, &message).await;
+            }
+        };
+        self.record(&who, audit::Kind::Login, None).await;
+        let _counted = self.metrics.session();
+        if logged_in.welcome(opened.key.key()).await.is_ok() {
+            self.run(logged_in, opened, &who).await;
+        }
+        self.record(&who, audit::Kind::Logout, None).await;
+    }
+
+    /// What a session needs before the client is told that it may begin.
+    async fn open(
+        &self,
+        logged_in: &LoggedIn<TcpStream>,
+        place: OwnedSemaphorePermit,
+    ) -> Result<Opened, Refused> {
+        let database = self.databases.enter(&logged_in.identity.database).await?;
+        let secret_bytes = logged_in.cancel_secret_bytes();
+        // A server that gave no key has nothing to cancel: this one's stands for none of its sessions.
+        let upstream = logged_in.upstream.greeting.key.clone();
+        let upstream = upstream.unwrap_or_else(|| CancelKey::new(0, vec![0; 4]));
+        let key = self
+            .cancels
+            .register(upstream, secret_bytes)
+            .map_err(|fault| Refused::NotReady(fault.to_string()))?;
+        Ok(Opened {
+            database,
+            key,
+            _place: place,
+        })
+    }
+
+    /// Drives the session to its end.
+    async fn run(self: &Arc<Self>, logged_in: LoggedIn<TcpStream>, opened: Opened, who: &Arc<Who>) {
+        let LoggedIn {
+            client,
+            client_input,
+            upstream,
+            startup,
+            identity,
+            admission,
+            ..
+        } = logged_in;
+        let mut client = Leg {
+            stream: client,
+            input: client_input,
+        };
+        let mut server = Leg {
+            stream: upstream.stream,
+            input: upstream.input,
+        };
+        if startup.asks_for_replication() {
+            return relay(&mut client, &mut server).await;
+        }
+        let orders = self.databases.orders();
+        let Ok(view) = self
+            .databases
+            .role_view(opened.database.as_ref(), &admission)
+        else {
+            return;
+        };
+        let mut settings = Settings::default();
+        for (name, value) in &upstream.greeting.parameters {
+            settings.report(name, value);
+        }
+        let allowed = Allowed {
+            function_call: admission.function_call,
+        };
+        let session = Session::new(Arc::new(view), settings, allowed);
+        let role = admission.role.clone();
+        let role = role.unwrap_or_else(|| RoleName::new("untreated"));
+        let recorder = self.recorder.clone();
+        let conduct = Conduct {
+            record: recorder.map(|recorder| {
+                SessionRecord::new(recorder, self.metrics.clone(), Arc::clone(who), role)
+            }),
+            orders,
+            renew: {
+                let databases = Arc::clone(&self.databases);
+                let database = opened.database.clone();
+                Box::new(move || databases.renewal(&identity, &admission, database.as_ref()))
+            },
+        };
+        drive(session, client, server, conduct).await;
+        drop(opened);
+    }
+
+    async fn cancel(&self, key: &CancelKey, peer: SocketAddr) {
+        let found = self.cancels.cancel(&self.context.target, key).await;
+        let who = anonymous(peer, None);
+        let sqlstate = (!found).then_some(SqlState::INVALID_AUTHORIZATION);
+        self.record(&who, audit::Kind::Cancel, sqlstate).await;
+    }
+
+    async fn failed(&self, failure: LoginFailure, peer: SocketAddr) {
+        let outcome = outcome(&failure.fault);
+        self.metrics.login(failure.method, outcome);
+        tracing::info!(client = %peer, fault = %failure.fault, "a login failed");
+        let Some(recorder) = &self.recorder else {
+            return;
+        };
+        let mut record = audit::Record::new(
+            anonymous(peer, failure.named),
+            audit::Kind::Login,
+            audit::Outcome::Refused,
+        );
+        record.sqlstate = failure.sqlstate;
+        if recorder.record(record).await.is_err() {
+            tracing::error!("a failed login could not be recorded");
+        }
+    }
+
+    /// Records what is not a statement; with a SQLSTATE it was refused.
+    async fn record(&self, who: &Arc<Who>, kind: audit::Kind, refused: Option<SqlState>) {
+        let Some(recorder) = &self.recorder else {
+            return;
+        };
+        let outcome = match refused {
+            None => audit::Outcome::Done,
+            Some(_) => audit::Outcome::Refused,
+        };
+        let mut record = audit::Record::new(Arc::clone(who), kind, outcome);
+        record.sqlstate = refused.map(|sqlstate| sqlstate.to_string());
+        if recorder.record(record).await.is_err() {
+            tracing::error!(session = who.session, "the audit takes no records");
+        }
+    }
+}
+
+/// What a session holds while it lives.
+struct Opened {
+    database: Option<Arc<Database>>,
+    key: Registered,
+    _place: OwnedSemaphorePermit,
+}
+
+/// Why a proven login gets no session.
+enum Refused {
+    TooMany,
+    NoDatabase,
+    NoRole,
+    NotReady(String),
+}
+
+impl From<Denial> for Refused {
+    fn from(denial: Denial) -> Self {
+        match denial {
+            Denial::NoDatabase => Self::NoDatabase,
+            Denial::NoRole => Self::NoRole,
+            Denial::NotReady(reason) => Self::NotReady(reason),
+        }
+    }
+}
+
+impl Refused {
+    fn outcome(&self) -> LoginOutcome {
+        match self {
+            Self::TooMany => LoginOutcome::TooMany,
+            Self::NoDatabase => LoginOutcome::NoDatabase,
+            Self::NoRole => LoginOutcome::NoRole,
+            Self::NotReady(_) => LoginOutcome::Upstream,
+        }
+    }
+
+    fn told(&self) -> (SqlState, String) {
+        match self {
+            Self::TooMany => (
+                SqlState::TOO_MANY_CONNECTIONS,
+                "sorry, too many clients already".to_owned(),
+            ),
+            Self::NoDatabase => (
+                SqlState::INVALID_CATALOG_NAME,
+                "the database is not configured".to_owned(),
+            ),
+            Self::NoRole => (
+                SqlState::INVALID_AUTHORIZATION,
+                "the login matches no role of the policy".to_owned(),
+            ),
+            Self::NotReady(reason) => {
+                tracing::warn!(reason, "a session could not be opened");
+                (
+                    SqlState::NOT_IN_PREREQUISITE_STATE,
+                    "the database cannot be served now".to_owned(),
+                )
+            }
+        }
+    }
+}
+
+/// Tells a proven client why it gets no session, and closes both sides.
+async fn refuse(mut logged_in: LoggedIn<TcpStream>, sqlstate: SqlState, message: &str) {
+    let mut out = BytesMut::new();
+    put_error(&mut out, "FATAL", sqlstate, (message, ""), None);
+    let parting = async {
+        // The client may be gone, or not reading: either way the connection ends here.
+        let _ = logged_in.client.write_all(&out).await;
+        let _ = logged_in.client.shutdown().await;
+    };
+    let _ = timeout(Duration::from_millis(FAREWELL_TIMEOUT_MS), parting).await;
+}
+
+/// The replication protocol, for those whom the policy names for it: both sides' bytes as they are.
+async fn relay<C, U>(client: &mut Leg<C>, server: &mut Leg<U>)
+where
+    C: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+    U: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    let first = async {
+        server.stream.write_all(&client.input).await?;
+        client.stream.write_all(&server.input).await
+    };
+    if first.await.is_ok() {
+        // How such a connection ends is for its two ends to know.
+        let _ = tokio::io::copy_bidirectional(&mut client.stream, &mut server.stream).await;
+    }
+}
+
+fn anonymous(peer: SocketAddr, named: Option<(UserName, DatabaseName)>) -> Arc<Who> {
+    let (user, database) = named.unzip();
+    Arc::new(Who {
+        session: 0,
+        client: peer.to_string(),
+        user,
+        role: None,
+        database,
+        application: String::new(),
+    })
+}
+
+fn outcome(fault: &LoginFault) -> LoginOutcome {
+    match fault {
+        LoginFault::Password => LoginOutcome::WrongPassword,
+        LoginFault::NoRole | LoginFault::Replication => LoginOutcome::NoRole,
+        LoginFault::NoDatabase => LoginOutcome::NoDatabase,
+        LoginFault::NoVerifier(_) | LoginFault::NotReady(_) | LoginFault::Upstream(_) => {
+            LoginOutcome::Upstream
+        }
+        LoginFault::Startup(_)
+        | LoginFault::StuffedBytes
+        | LoginFault::RepeatedRequest
+        | LoginFault::TlsHandshake
+        | LoginFault::TlsRequired
+        | LoginFault::SaslMessage
+        | LoginFault::Mechanism
+        | LoginFault::Scram
+        | LoginFault::Gone(_)
+        | LoginFault::Timeout => LoginOutcome::Broken,
+    }
+}
+
+impl<R: Record + Send> Record for Option<R> {
+    async fn record(&mut self, event: Event) -> Result<(), Unrecorded> {
+        match self {
+            Some(record) => record.record(event).await,
+            None => Ok(()),
+        }
+    }
+}
