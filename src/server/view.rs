@@ -96,8 +96,7 @@ impl Veil for RoleView {
     }
 
     fn redact(&self, text: &str) -> String {
-        // Read the other way, a quoted text could stand out as something else: what does not lex is a `?`.
-        statement::redact(text, true)
+        statement::redact(text)
     }
 
     fn fill(&self, plan: &Plan, settings: &TextSettings) -> Result<String, Refusal> {

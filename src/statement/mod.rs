@@ -129,23 +129,55 @@ pub fn kinds(text: &str, standard_conforming_strings: bool) -> Vec<&'static str>
 }
 
 /// A text with every constant replaced by `?` and comments dropped: for the audit of what was refused.
-pub fn redact(text: &str, standard_conforming_strings: bool) -> String {
-    let Ok(tokens) = lex::lex(text, standard_conforming_strings) else {
-        return "?".to_owned();
-    };
+///
+/// `standard_conforming_strings` may stand either way here: where the two readings differ, nothing of the text
+/// is shown but that it was there.
+pub fn redact(text: &str) -> String {
+    match (lex::lex(text, true), lex::lex(text, false)) {
+        (Ok(conforming), Ok(escaping)) if same_places(&conforming, &escaping) => {
+            redacted(text, &conforming)
+        }
+        _ => "?".to_owned(),
+    }
+}
+
+fn same_places(left: &[Token], right: &[Token]) -> bool {
+    left.len() == right.len()
+        && left
+            .iter()
+            .zip(right)
+            .all(|(l, r)| (l.start, l.end) == (r.start, r.end))
+}
+
+fn redacted(text: &str, tokens: &[Token]) -> String {
     let mut redacted = String::with_capacity(text.len());
     let mut end = 0;
-    for token in &tokens {
+    for token in tokens {
         if token.start > end && end > 0 {
             redacted.push(' ');
         }
         match token.kind {
             TokenKind::Text(_) | TokenKind::OtherText | TokenKind::Number => redacted.push('?'),
             TokenKind::Word { .. } | TokenKind::Parameter(_) | TokenKind::Symbol => {
-                redacted.push_str(&text[token.start..token.end])
+                redacted.push_str(&text[token.start..token.end]);
             }
         }
         end = token.end;
     }
     redacted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_refused_is_shown_without_constants() {
+        assert_eq!(
+            redact("SELECT a  FROM t WHERE b='x' AND c IN (1,$2) -- y"),
+            "SELECT a FROM t WHERE b=? AND c IN (?,$2)"
+        );
+        assert_eq!(redact("SELECT '\\' OR secret = ' x'"), "?");
+        assert_eq!(redact("SELECT 'unterminated"), "?");
+    }
 }

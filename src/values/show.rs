@@ -200,11 +200,13 @@ impl Column<'_> {
     }
 }
 
-/// The bytes of a bytea's text form; `bytea_output` is hex upstream.
+/// The bytes of a bytea's text form: hex, or escape where the session has set `bytea_output` so.
 fn bytea_of_text(text: &[u8]) -> Result<Vec<u8>, Why> {
-    text.strip_prefix(b"\\x")
-        .and_then(|digits| hex::decode(digits).ok())
-        .ok_or(Why::Seal(SealFault::NotSealed))
+    if let Some(digits) = text.strip_prefix(b"\\x") {
+        return hex::decode(digits).map_err(|_| Why::Seal(SealFault::NotSealed));
+    }
+    types::from_text(LogicalType::Bytea, text, &TextSettings::default())
+        .map_err(|_| Why::Seal(SealFault::NotSealed))
 }
 
 fn text_of(canonical: &Secret<Vec<u8>>) -> Result<&str, Why> {
