@@ -1,10 +1,10 @@
-//! INSERT, UPDATE, DELETE.
+//! UPDATE and DELETE, and what INSERT shares with them: targets, assignments, RETURNING.
+//!
+//! A column of a target that nothing known has is refused where it could be a treated one. Knows no role.
 
 use sqlparser::ast::{
-    Assignment, AssignmentTarget, ConflictTarget, Delete, DoUpdate, FromTable, Insert as SqlInsert,
-    ObjectName, OnConflict, OnConflictAction, OnInsert, SelectItem, SetExpr,
-    TableAliasWithoutColumns, TableFactor, TableObject, TableWithJoins, Update,
-    UpdateTableFromKind,
+    Assignment, AssignmentTarget, Delete, Expr as SqlExpr, FromTable, ObjectName, SelectItem,
+    TableFactor, TableWithJoins, Update, UpdateTableFromKind,
 };
 
 use super::Resolver;
@@ -13,191 +13,9 @@ use super::from::Joined;
 use super::scope::Scope;
 use crate::statement::plan::Refusal;
 use crate::statement::refuse;
-use crate::statement::tree::{
-    Change, ColumnRef, Expr, Insert, Item, Node, Place, Rows, Source, SourceId,
-};
+use crate::statement::tree::{Change, Expr, Item, Node, Place, SourceId};
 
 impl Resolver<'_> {
-    /// Binds an INSERT.
-    pub(super) fn insert(
-        &mut self,
-        insert: &SqlInsert,
-        parent: Option<&Scope<'_>>,
-    ) -> Result<Node, Refusal> {
-        let SqlInsert {
-            insert_token: _,
-            optimizer_hints: _,
-            or,
-            ignore,
-            into: _,
-            table,
-            table_alias,
-            columns,
-            overwrite,
-            source,
-            assignments,
-            partitioned,
-            after_columns,
-            has_table_keyword,
-            on,
-            returning,
-            output,
-            replace_into,
-            priority,
-            insert_alias,
-            settings,
-            format_clause,
-            multi_table_insert_type,
-            multi_table_into_clauses,
-            multi_table_when_clauses,
-            multi_table_else_clause,
-        } = insert;
-        absent(&[
-            ("INSERT OR", or),
-            ("INSERT IGNORE", ignore),
-            ("OVERWRITE", overwrite),
-            ("INSERT … SET", assignments),
-            ("PARTITION", partitioned),
-            ("columns behind PARTITION", after_columns),
-            ("INSERT INTO TABLE", has_table_keyword),
-            ("OUTPUT", output),
-            ("REPLACE", replace_into),
-            ("a priority", priority),
-            ("a row alias", insert_alias),
-            ("SETTINGS", settings),
-            ("FORMAT", format_clause),
-            ("INSERT ALL", multi_table_insert_type),
-            ("INSERT ALL", multi_table_into_clauses),
-            ("INSERT ALL", multi_table_when_clauses),
-            ("INSERT ALL", multi_table_else_clause),
-        ])?;
-        let TableObject::TableName(name) = table else {
-            return Err(refuse::unsupported("this target of INSERT", None));
-        };
-        let target = self.target(name)?;
-        if let Some(TableAliasWithoutColumns { explicit: _, alias }) = table_alias {
-            let (name, _) = self.name(alias)?;
-            self.sources[target.0].name = name;
-            self.sources[target.0].aliased = true;
-        }
-        let columns = self.target_columns(target, columns)?;
-        let outer = self.ctes.len();
-        let rows = self.rows(source.as_deref(), parent)?;
-        let scope = self.scope_of(target, parent);
-        let mut bound = Insert {
-            target,
-            columns,
-            rows,
-            conflict: None,
-            assignments: Vec::new(),
-            conditions: Vec::new(),
-            returning: None,
-        };
-        self.on_conflict(on.as_ref(), &mut bound, &scope)?;
-        bound.returning = self.returning(returning.as_deref(), &scope)?;
-        self.ctes.truncate(outer);
-        Ok(Node::Insert(Box::new(bound)))
-    }
-
-    fn rows(
-        &mut self,
-        source: Option<&sqlparser::ast::Query>,
-        parent: Option<&Scope<'_>>,
-    ) -> Result<Rows, Refusal> {
-        let Some(query) = source else {
-            return Ok(Rows::Default);
-        };
-        let bare = query.order_by.is_none()
-            && query.limit_clause.is_none()
-            && query.fetch.is_none()
-            && query.locks.is_empty();
-        if let (SetExpr::Values(values), true) = (query.body.as_ref(), bare) {
-            // WITH stays in sight for ON CONFLICT and RETURNING; the INSERT takes it out.
-            self.with(query.with.as_ref(), parent)?;
-            let scope = Scope::inside(parent);
-            let mut rows = Vec::with_capacity(values.rows.len());
-            for row in &values.rows {
-                rows.push(
-                    row.content
-                        .iter()
-                        .map(|e| self.value(e, &scope))
-                        .collect::<Result<Vec<_>, _>>()?,
-                );
-            }
-            return Ok(Rows::Values(rows));
-        }
-        Ok(Rows::Query(self.query(query, parent)?))
-    }
-
-    fn on_conflict(
-        &mut self,
-        on: Option<&OnInsert>,
-        insert: &mut Insert,
-        scope: &Scope<'_>,
-    ) -> Result<(), Refusal> {
-        let Some(on) = on else { return Ok(()) };
-        let OnInsert::OnConflict(OnConflict {
-            conflict_target,
-            action,
-        }) = on
-        else {
-            return Err(refuse::unsupported("ON DUPLICATE KEY", None));
-        };
-        insert.conflict = Some(match conflict_target {
-            None => Vec::new(),
-            Some(ConflictTarget::Columns(columns)) => {
-                let mut bound = Vec::new();
-                for column in columns {
-                    let (name, index) = self.name(column)?;
-                    let column = self.column_of(insert.target, &name);
-                    bound.push(column.ok_or_else(|| {
-                        refuse::unsupported(format!("ON CONFLICT ({name})"), self.position(index))
-                    })?);
-                }
-                bound
-            }
-            // Which columns a constraint compares is not known here: take it for all of them.
-            Some(ConflictTarget::OnConstraint(name)) => {
-                self.object_name(name)?;
-                let width = self.sources[insert.target.0]
-                    .columns
-                    .as_ref()
-                    .map_or(0, Vec::len);
-                (0..width)
-                    .map(|column| ColumnRef {
-                        source: insert.target,
-                        column,
-                    })
-                    .collect()
-            }
-        });
-        let OnConflictAction::DoUpdate(DoUpdate {
-            assignments,
-            selection,
-        }) = action
-        else {
-            return Ok(());
-        };
-        let target = &self.sources[insert.target.0];
-        let excluded = Source {
-            name: "excluded".to_owned(),
-            columns: target.columns.clone(),
-            place: Place::Excluded,
-            relation: None,
-            aliased: true,
-        };
-        let excluded = self.add_source(excluded);
-        // `excluded` is in sight by its name only: bare names mean the target.
-        let mut scope = scope.clone();
-        scope.sources.push(excluded);
-        insert.assignments = self.assignments(assignments, insert.target, &scope)?;
-        if let Some(condition) = selection {
-            let condition = self.expr(condition, &scope)?;
-            insert.conditions.push(condition);
-        }
-        Ok(())
-    }
-
     /// Binds an UPDATE.
     pub(super) fn update(
         &mut self,
@@ -289,7 +107,7 @@ impl Resolver<'_> {
     fn change(
         &mut self,
         (target, assignments): (SourceId, Vec<(usize, Expr)>),
-        (selection, returning): (Option<&sqlparser::ast::Expr>, Option<&[SelectItem]>),
+        (selection, returning): (Option<&SqlExpr>, Option<&[SelectItem]>),
         scope: &Scope<'_>,
         joined: Joined,
     ) -> Result<Node, Refusal> {
@@ -308,7 +126,8 @@ impl Resolver<'_> {
         Ok(Node::Change(Box::new(change)))
     }
 
-    fn returning(
+    /// Binds RETURNING, every column of which must be known.
+    pub(super) fn returning(
         &mut self,
         items: Option<&[SelectItem]>,
         scope: &Scope<'_>,
@@ -325,7 +144,8 @@ impl Resolver<'_> {
         }
     }
 
-    fn target(&mut self, name: &ObjectName) -> Result<SourceId, Refusal> {
+    /// Enters the relation to be changed.
+    pub(super) fn target(&mut self, name: &ObjectName) -> Result<SourceId, Refusal> {
         let (parts, extent) = self.object_name(name)?;
         self.relation_source(&parts, extent, Place::Target)
     }
@@ -363,25 +183,12 @@ impl Resolver<'_> {
         Ok(target)
     }
 
-    /// The columns an INSERT names, or all of them.
-    fn target_columns(
+    /// The index of a column to be changed; `usize::MAX` for one that is plain or not there.
+    pub(super) fn target_column(
         &mut self,
         target: SourceId,
-        columns: &[ObjectName],
-    ) -> Result<Vec<usize>, Refusal> {
-        if columns.is_empty() {
-            return match &self.sources[target.0].columns {
-                Some(columns) => Ok((0..columns.len()).collect()),
-                None => Ok(Vec::new()),
-            };
-        }
-        columns
-            .iter()
-            .map(|name| self.target_column(target, name))
-            .collect()
-    }
-
-    fn target_column(&mut self, target: SourceId, name: &ObjectName) -> Result<usize, Refusal> {
+        name: &ObjectName,
+    ) -> Result<usize, Refusal> {
         let (parts, extent) = self.object_name(name)?;
         let [name] = parts.as_slice() else {
             return Err(refuse::unsupported(
@@ -413,7 +220,8 @@ impl Resolver<'_> {
             .is_some_and(|r| self.names.reach.mention(&r.name.name).is_some())
     }
 
-    fn assignments(
+    /// Binds the assignments of SET.
+    pub(super) fn assignments(
         &mut self,
         assignments: &[Assignment],
         target: SourceId,

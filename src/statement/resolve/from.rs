@@ -1,21 +1,15 @@
-//! FROM: relations, subqueries, functions, joins.
+//! FROM: joins, and which columns they put in sight under which names.
+//!
+//! What a single item is, `source` says. Knows no role.
 
-use sqlparser::ast::{
-    FunctionArg, FunctionArgExpr, Join, JoinConstraint, JoinOperator, ObjectName, TableAlias,
-    TableAliasColumnDef, TableFactor, TableFunctionArgs, TableWithJoins,
-};
+use sqlparser::ast::{Join, JoinConstraint, JoinOperator, ObjectName, TableFactor, TableWithJoins};
 
 use super::Resolver;
 use super::absent::absent;
 use super::scope::{Scope, Visible};
-use crate::ident::is_reserved;
-use crate::statement::lex::TokenKind;
 use crate::statement::plan::Refusal;
-use crate::statement::reach::Mention;
 use crate::statement::refuse;
-use crate::statement::tree::{
-    Column, ColumnRef, Expr, Extent, Form, Origin, Place, Source, SourceId,
-};
+use crate::statement::tree::{ColumnRef, Expr, SourceId};
 
 /// What FROM gathered beside the scope itself.
 #[derive(Debug, Default)]
@@ -184,104 +178,15 @@ impl Resolver<'_> {
         here: &mut Scope<'_>,
         joined: &mut Joined,
     ) -> Result<(), Refusal> {
-        let source = match factor {
-            TableFactor::Table {
-                name,
-                alias,
-                args,
-                with_hints,
-                version,
-                with_ordinality,
-                partitions,
-                json_path,
-                sample,
-                index_hints,
-            } => {
-                absent(&[
-                    ("WITH hints", with_hints),
-                    ("a table version", version),
-                    ("PARTITION", partitions),
-                    ("a JSON path", json_path),
-                    ("TABLESAMPLE", sample),
-                    ("index hints", index_hints),
-                ])?;
-                match args {
-                    Some(TableFunctionArgs { args, settings }) => {
-                        absent(&[("SETTINGS", settings)])?;
-                        self.function_source((name, args), alias.as_ref(), sight, joined)?
-                    }
-                    None => {
-                        absent(&[("WITH ORDINALITY", with_ordinality)])?;
-                        self.named_source(name, alias.as_ref())?
-                    }
-                }
-            }
-            TableFactor::Derived {
-                lateral,
-                subquery,
-                alias,
-                sample,
-            } => {
-                absent(&[("TABLESAMPLE", sample)])?;
-                let parent = if *lateral { Some(sight) } else { sight.parent };
-                let query = self.query(subquery, parent)?;
-                let columns = self.output_columns(query);
-                let source = self.add_source(Source {
-                    name: String::new(),
-                    columns,
-                    place: Place::From,
-                    relation: None,
-                    aliased: false,
-                });
-                self.alias(source, alias.as_ref())?;
-                source
-            }
-            TableFactor::Function {
-                lateral: _,
-                name,
-                args,
-                with_ordinality: _,
-                alias,
-            } => self.function_source((name, args), alias.as_ref(), sight, joined)?,
-            TableFactor::UNNEST {
-                alias,
-                array_exprs,
-                with_offset,
-                with_offset_alias,
-                with_ordinality: _,
-            } => {
-                absent(&[
-                    ("WITH OFFSET", with_offset),
-                    ("WITH OFFSET", with_offset_alias),
-                ])?;
-                let operands = array_exprs
-                    .iter()
-                    .map(|e| self.expr(e, sight))
-                    .collect::<Result<Vec<_>, _>>()?;
-                joined.conditions.push(Expr::Other {
-                    form: Form::Named("unnest"),
-                    operands,
-                    extent: None,
-                });
-                let source = self.add_source(Source {
-                    name: "unnest".to_owned(),
-                    columns: None,
-                    place: Place::From,
-                    relation: None,
-                    aliased: false,
-                });
-                self.alias(source, alias.as_ref())?;
-                source
-            }
-            TableFactor::NestedJoin {
-                table_with_joins,
-                alias,
-            } => {
-                absent(&[("an alias of a join", alias)])?;
-                return self.nested(table_with_joins, sight, here, joined);
-            }
-            _ => return Err(refuse::unsupported("this item of FROM", None)),
-        };
+        if let TableFactor::NestedJoin {
+            table_with_joins,
+            alias,
+        } = factor
+        {
+            absent(&[("an alias of a join", alias)])?;
+            return self.nested(table_with_joins, sight, here, joined);
+        }
+        let source = self.source(factor, sight, joined)?;
         joined.sources.push(source);
         self.enter(here, source);
         Ok(())
@@ -306,186 +211,6 @@ impl Resolver<'_> {
         here.sources.extend(inner.sources.drain(sources..));
         here.visible.extend(inner.visible.drain(visible..));
         here.unknown |= inner.unknown;
-        Ok(())
-    }
-
-    fn named_source(
-        &mut self,
-        name: &ObjectName,
-        alias: Option<&TableAlias>,
-    ) -> Result<SourceId, Refusal> {
-        let (parts, extent) = self.object_name(name)?;
-        self.not_a_keyword(extent)?;
-        let cte = match parts.as_slice() {
-            [only] => {
-                if self.forward_ctes.contains(only) {
-                    return Err(refuse::unsupported(
-                        "a WITH item used before it is defined",
-                        self.position(extent.start),
-                    ));
-                }
-                self.ctes
-                    .iter()
-                    .rev()
-                    .find(|(name, _)| name == only)
-                    .map(|(_, columns)| columns.clone())
-            }
-            _ => None,
-        };
-        let source = match cte {
-            Some(columns) => {
-                let name = parts.into_iter().next_back().unwrap_or_default();
-                self.add_source(Source {
-                    name,
-                    columns,
-                    place: Place::From,
-                    relation: None,
-                    aliased: false,
-                })
-            }
-            None => self.relation_source(&parts, extent, Place::From)?,
-        };
-        self.alias(source, alias)?;
-        Ok(source)
-    }
-
-    /// A function: its columns are not known, and its arguments are plain or the statement is refused.
-    fn function_source(
-        &mut self,
-        call: (&ObjectName, &[FunctionArg]),
-        alias: Option<&TableAlias>,
-        sight: &Scope<'_>,
-        joined: &mut Joined,
-    ) -> Result<SourceId, Refusal> {
-        let (name, args) = call;
-        let (_, extent) = self.object_name(name)?;
-        self.not_a_keyword(extent)?;
-        let name = self.function_name(name)?;
-        let operands = self.function_args(args, sight)?;
-        joined.conditions.push(Expr::Other {
-            form: Form::Named("a function in FROM"),
-            operands,
-            extent: None,
-        });
-        let source = self.add_source(Source {
-            name,
-            columns: None,
-            place: Place::From,
-            relation: None,
-            aliased: false,
-        });
-        self.alias(source, alias)?;
-        Ok(source)
-    }
-
-    fn function_args(
-        &mut self,
-        args: &[FunctionArg],
-        sight: &Scope<'_>,
-    ) -> Result<Vec<Expr>, Refusal> {
-        let mut operands = Vec::with_capacity(args.len());
-        for arg in args {
-            let arg = match arg {
-                FunctionArg::Unnamed(arg)
-                | FunctionArg::Named {
-                    name: _,
-                    arg,
-                    operator: _,
-                } => arg,
-                FunctionArg::ExprNamed { .. } => {
-                    return Err(refuse::unsupported("this argument form", None));
-                }
-            };
-            match arg {
-                FunctionArgExpr::Expr(expr) => operands.push(self.expr(expr, sight)?),
-                FunctionArgExpr::QualifiedWildcard(_)
-                | FunctionArgExpr::Wildcard
-                | FunctionArgExpr::WildcardWithOptions(_) => {
-                    return Err(refuse::unsupported("* as an argument", None));
-                }
-            }
-        }
-        Ok(operands)
-    }
-
-    /// `ONLY t`, `ROWS FROM (…)` and the like, which sqlparser takes for a relation `only` with an alias.
-    fn not_a_keyword(&self, extent: Extent) -> Result<(), Refusal> {
-        match &self.tokens[extent.start].kind {
-            TokenKind::Word {
-                name,
-                quoted: false,
-            } if is_reserved(name) || name == "rows" => Err(refuse::unsupported(
-                format!("{} in FROM", name.to_uppercase()),
-                self.position(extent.start),
-            )),
-            _ => Ok(()),
-        }
-    }
-
-    /// An alias that is the name of a treated relation could be a relation whose keyword was taken for a name.
-    fn not_another_relation(
-        &self,
-        source: SourceId,
-        alias: &str,
-        index: usize,
-    ) -> Result<(), Refusal> {
-        let own = self.sources[source.0]
-            .relation
-            .as_ref()
-            .is_some_and(|r| r.name.name == alias);
-        if !own && self.names.reach.mention(alias) == Some(Mention::Relation) {
-            return Err(refuse::unsupported(
-                format!("the alias {alias:?}, which is the name of a treated relation,"),
-                self.position(index),
-            ));
-        }
-        Ok(())
-    }
-
-    /// Gives a source its alias and its columns theirs.
-    pub(super) fn alias(
-        &mut self,
-        source: SourceId,
-        alias: Option<&TableAlias>,
-    ) -> Result<(), Refusal> {
-        let Some(TableAlias {
-            explicit: _,
-            name,
-            columns,
-            at,
-        }) = alias
-        else {
-            return Ok(());
-        };
-        absent(&[("AT", at)])?;
-        let (name, index) = self.name(name)?;
-        self.not_another_relation(source, &name, index)?;
-        let mut renamed = Vec::with_capacity(columns.len());
-        for TableAliasColumnDef { name, data_type: _ } in columns {
-            renamed.push(self.name(name)?.0);
-        }
-        let source = &mut self.sources[source.0];
-        source.name = name;
-        source.aliased = true;
-        match &mut source.columns {
-            Some(columns) => columns
-                .iter_mut()
-                .zip(renamed)
-                .for_each(|(column, name)| column.name = name),
-            None if renamed.is_empty() => {}
-            // A function's column list names all it has: they are plain.
-            None => {
-                source.columns = Some(
-                    renamed
-                        .into_iter()
-                        .map(|name| Column {
-                            name,
-                            origin: Origin::Plain,
-                        })
-                        .collect(),
-                )
-            }
-        }
         Ok(())
     }
 }

@@ -12,8 +12,11 @@ mod dml;
 mod expr;
 mod form;
 mod from;
+mod insert;
 mod query;
 mod scope;
+mod select;
+mod source;
 
 use sqlparser::ast::{Ident, ObjectName, ObjectNamePart, Statement};
 

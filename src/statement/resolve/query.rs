@@ -1,21 +1,19 @@
-//! Queries: WITH, SELECT, set operations, VALUES, ORDER BY, LIMIT.
+//! Queries: WITH, set operations, VALUES, ORDER BY, LIMIT.
+//!
+//! Which names an item of WITH puts in sight, and of what a query's output columns are made. Knows no role.
 
 use sqlparser::ast::{
-    Cte, Distinct, Expr as SqlExpr, Fetch, GroupByExpr, Ident, LimitClause, NamedWindowDefinition,
-    Offset, OrderBy, OrderByExpr, OrderByKind, Query as SqlQuery, Select as SqlSelect, SelectItem,
-    SelectItemQualifiedWildcardKind, SetExpr, SetQuantifier, Statement, Value, Values,
-    WildcardAdditionalOptions, With,
+    Cte, Expr as SqlExpr, Fetch, LimitClause, LockClause, Offset, OrderBy, OrderByExpr,
+    OrderByKind, OrderBySort, Query as SqlQuery, SetExpr, SetQuantifier, Statement, Value, Values,
+    With,
 };
 
 use super::Resolver;
 use super::absent::absent;
-use super::from::Joined;
 use super::scope::Scope;
 use crate::statement::plan::Refusal;
 use crate::statement::refuse;
-use crate::statement::tree::{
-    Body, Column, Expr, Extent, Form, Item, Origin, Query, QueryId, Select, SourceId,
-};
+use crate::statement::tree::{Body, Column, Node, Origin, Query, QueryId};
 
 impl Resolver<'_> {
     /// Binds a query; `parent` is the scope of the query around it.
@@ -47,7 +45,7 @@ impl Resolver<'_> {
         let (mut bound, scope) = self.body(body, parent)?;
         self.order_by(order_by.as_ref(), &mut bound, &scope)?;
         let mut limits = Vec::new();
-        self.limit(limit_clause.as_ref(), parent, &mut limits)?;
+        limit(limit_clause.as_ref(), &mut limits)?;
         if let Some(Fetch {
             with_ties: _,
             percent,
@@ -62,7 +60,7 @@ impl Resolver<'_> {
             bound.limits.push(self.expr(limit, &empty)?);
         }
         for lock in locks {
-            let sqlparser::ast::LockClause {
+            let LockClause {
                 lock_type: _,
                 of,
                 nonblock: _,
@@ -249,11 +247,9 @@ impl Resolver<'_> {
             _ => return Err(refuse::unsupported("this statement in WITH", None)),
         };
         let returning = match &node {
-            crate::statement::tree::Node::Insert(insert) => insert.returning.as_ref(),
-            crate::statement::tree::Node::Change(change) => change.returning.as_ref(),
-            crate::statement::tree::Node::Query(_) | crate::statement::tree::Node::Untouched => {
-                None
-            }
+            Node::Insert(insert) => insert.returning.as_ref(),
+            Node::Change(change) => change.returning.as_ref(),
+            Node::Query(_) | Node::Untouched => None,
         };
         let outputs = returning
             .map(|items| items.iter().map(|i| i.name.clone()).collect())
@@ -262,270 +258,6 @@ impl Resolver<'_> {
             plain_query(Body::Statement(Box::new(node)), Some(outputs)),
             Scope::inside(parent),
         ))
-    }
-
-    fn select<'s>(
-        &mut self,
-        select: &SqlSelect,
-        parent: Option<&'s Scope<'s>>,
-    ) -> Result<(Query, Scope<'s>), Refusal> {
-        let SqlSelect {
-            select_token: _,
-            optimizer_hints: _,
-            distinct,
-            select_modifiers,
-            top,
-            top_before_distinct: _,
-            projection,
-            exclude,
-            into,
-            from,
-            lateral_views,
-            prewhere,
-            selection,
-            connect_by,
-            group_by,
-            cluster_by,
-            distribute_by,
-            sort_by,
-            having,
-            named_window,
-            qualify,
-            window_before_qualify: _,
-            value_table_mode,
-            flavor,
-        } = select;
-        absent(&[
-            ("a SELECT modifier", select_modifiers),
-            ("TOP", top),
-            ("EXCLUDE", exclude),
-            ("SELECT INTO", into),
-            ("LATERAL VIEW", lateral_views),
-            ("PREWHERE", prewhere),
-            ("CONNECT BY", connect_by),
-            ("CLUSTER BY", cluster_by),
-            ("DISTRIBUTE BY", distribute_by),
-            ("SORT BY", sort_by),
-            ("QUALIFY", qualify),
-            ("SELECT AS VALUE", value_table_mode),
-        ])?;
-        if !matches!(flavor, sqlparser::ast::SelectFlavor::Standard) {
-            return Err(refuse::unsupported("FROM before SELECT", None));
-        }
-        let mut scope = Scope::inside(parent);
-        let mut joined = Joined::default();
-        self.from(from, &mut scope, &mut joined)?;
-        let (items, known) = self.items(projection, &scope)?;
-        let mut bound = Select {
-            distinct: false,
-            distinct_on: Vec::new(),
-            items,
-            merged: joined.merged,
-            conditions: joined.conditions,
-            group_by: Vec::new(),
-        };
-        match distinct {
-            None | Some(Distinct::All) => {}
-            Some(Distinct::Distinct) => bound.distinct = true,
-            Some(Distinct::On(on)) => bound.distinct_on = self.keys(on, &bound.items, &scope)?,
-        }
-        for condition in selection.iter().chain(having) {
-            let condition = self.expr(condition, &scope)?;
-            bound.conditions.push(condition);
-        }
-        self.group_by(group_by, &mut bound, &scope)?;
-        for NamedWindowDefinition(name, window) in named_window {
-            self.name(name)?;
-            match window {
-                sqlparser::ast::NamedWindowExpr::NamedWindow(name) => {
-                    self.name(name)?;
-                }
-                sqlparser::ast::NamedWindowExpr::WindowSpec(spec) => {
-                    let operands = self.window(spec, &scope)?;
-                    bound.conditions.push(Expr::Other {
-                        form: Form::Named("a window"),
-                        operands,
-                        extent: None,
-                    });
-                }
-            }
-        }
-        let outputs = known.then(|| bound.items.iter().map(|i| i.name.clone()).collect());
-        let mut query = plain_query(Body::Select(Box::new(bound)), outputs);
-        query.sources = joined.sources;
-        Ok((query, scope))
-    }
-
-    fn group_by(
-        &mut self,
-        group_by: &GroupByExpr,
-        select: &mut Select,
-        scope: &Scope<'_>,
-    ) -> Result<(), Refusal> {
-        match group_by {
-            GroupByExpr::Expressions(keys, modifiers) => {
-                absent(&[("a GROUP BY modifier", modifiers)])?;
-                select.group_by = self.keys(keys, &select.items, scope)?;
-                Ok(())
-            }
-            GroupByExpr::All(_) => Err(refuse::unsupported("GROUP BY ALL", None)),
-        }
-    }
-
-    /// GROUP BY and DISTINCT ON keys: an ordinal means an output column; a bare name an input column first.
-    fn keys(
-        &mut self,
-        keys: &[SqlExpr],
-        items: &[Item],
-        scope: &Scope<'_>,
-    ) -> Result<Vec<Expr>, Refusal> {
-        let mut bound = Vec::with_capacity(keys.len());
-        for key in keys {
-            if let Some(item) = ordinal(key).and_then(|n| items.get(n)) {
-                bound.push(item.expr.clone());
-                continue;
-            }
-            if let Some(item) = self.output_by_name(key, items, scope)? {
-                bound.push(items[item].expr.clone());
-                continue;
-            }
-            bound.push(self.expr(key, scope)?);
-        }
-        Ok(bound)
-    }
-
-    /// The output column a bare name means when no input column has that name.
-    fn output_by_name(
-        &mut self,
-        key: &SqlExpr,
-        items: &[Item],
-        scope: &Scope<'_>,
-    ) -> Result<Option<usize>, Refusal> {
-        let SqlExpr::Identifier(ident) = key else {
-            return Ok(None);
-        };
-        let (name, index) = self.name(ident)?;
-        if matches!(
-            self.find(scope, &name, index)?,
-            super::scope::Found::Column(_)
-        ) {
-            return Ok(None);
-        }
-        Ok(items.iter().position(|i| i.name == name))
-    }
-
-    /// The select list, `*` expanded; false when a `*` has columns that are not known.
-    pub(super) fn items(
-        &mut self,
-        projection: &[SelectItem],
-        scope: &Scope<'_>,
-    ) -> Result<(Vec<Item>, bool), Refusal> {
-        let mut items = Vec::with_capacity(projection.len());
-        let mut known = true;
-        for item in projection {
-            match item {
-                SelectItem::UnnamedExpr(expr) => {
-                    let name = output_name(expr, self)?;
-                    items.push(Item {
-                        name,
-                        expr: self.expr(expr, scope)?,
-                        from_star: None,
-                    });
-                }
-                SelectItem::ExprWithAlias { expr, alias } => {
-                    let expr = self.expr(expr, scope)?;
-                    let (name, _) = self.name(alias)?;
-                    items.push(Item {
-                        name,
-                        expr,
-                        from_star: None,
-                    });
-                }
-                SelectItem::Wildcard(options) => {
-                    let extent = self.star(options)?;
-                    known &= !scope.unknown;
-                    for visible in &scope.visible {
-                        let expr = Expr::Column {
-                            column: visible.column,
-                            extent,
-                        };
-                        items.push(Item {
-                            name: visible.name.clone(),
-                            expr,
-                            from_star: Some(extent),
-                        });
-                    }
-                }
-                SelectItem::QualifiedWildcard(
-                    SelectItemQualifiedWildcardKind::ObjectName(name),
-                    options,
-                ) => {
-                    let extent = self.star(options)?;
-                    let (parts, name_extent) = self.object_name(name)?;
-                    let source = self.qualified_source(&parts, scope);
-                    known &= self.star_of(source, extent, &mut items).is_some();
-                    if source.is_none() {
-                        return Err(refuse::unsupported(
-                            "* of a source that is not known",
-                            self.position(name_extent.start),
-                        ));
-                    }
-                }
-                SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::Expr(_), _) => {
-                    return Err(refuse::unsupported("(composite).*", None));
-                }
-                SelectItem::ExprWithAliases { .. } => {
-                    return Err(refuse::unsupported("an alias list in a select list", None));
-                }
-            }
-        }
-        Ok((items, known))
-    }
-
-    fn star_of(
-        &self,
-        source: Option<SourceId>,
-        extent: Extent,
-        items: &mut Vec<Item>,
-    ) -> Option<()> {
-        let source = source?;
-        let columns = self.sources[source.0].columns.as_ref()?;
-        for (column, c) in columns.iter().enumerate() {
-            let column = crate::statement::tree::ColumnRef { source, column };
-            items.push(Item {
-                name: c.name.clone(),
-                expr: Expr::Column { column, extent },
-                from_star: Some(extent),
-            });
-        }
-        Some(())
-    }
-
-    fn star(&self, options: &WildcardAdditionalOptions) -> Result<Extent, Refusal> {
-        let WildcardAdditionalOptions {
-            wildcard_token,
-            opt_ilike,
-            opt_exclude,
-            opt_except,
-            opt_replace,
-            opt_rename,
-            opt_alias,
-        } = options;
-        absent(&[
-            ("* ILIKE", opt_ilike),
-            ("* EXCLUDE", opt_exclude),
-            ("* EXCEPT", opt_except),
-            ("* REPLACE", opt_replace),
-            ("* RENAME", opt_rename),
-            ("* AS", opt_alias),
-        ])?;
-        crate::statement::parse::token_index(wildcard_token.0.span)
-            .filter(|&index| self.is_symbol(index, "*"))
-            .map(|start| Extent {
-                start,
-                end: start + 1,
-            })
-            .ok_or_else(|| refuse::unsupported("a * whose place is not known", None))
     }
 
     fn order_by(
@@ -548,7 +280,7 @@ impl Resolver<'_> {
         } in keys
         {
             absent(&[("WITH FILL", with_fill)])?;
-            if matches!(options.sort, Some(sqlparser::ast::OrderBySort::Using(_))) {
+            if matches!(options.sort, Some(OrderBySort::Using(_))) {
                 return Err(refuse::unsupported("ORDER BY … USING", None));
             }
             // A bare name means an output column first, an input column only then (manual, SELECT, ORDER BY).
@@ -578,30 +310,29 @@ impl Resolver<'_> {
             _ => query.outputs.as_ref()?.iter().position(|n| n == name),
         }
     }
+}
 
-    fn limit<'q>(
-        &mut self,
-        clause: Option<&'q LimitClause>,
-        _parent: Option<&Scope<'_>>,
-        limits: &mut Vec<&'q SqlExpr>,
-    ) -> Result<(), Refusal> {
-        match clause {
-            None => Ok(()),
-            Some(LimitClause::LimitOffset {
-                limit,
-                offset,
-                limit_by,
-            }) => {
-                absent(&[("LIMIT BY", limit_by)])?;
-                limits.extend(limit.as_ref());
-                if let Some(Offset { value, rows: _ }) = offset {
-                    limits.push(value);
-                }
-                Ok(())
+/// Gathers the expressions of LIMIT and OFFSET.
+fn limit<'q>(
+    clause: Option<&'q LimitClause>,
+    limits: &mut Vec<&'q SqlExpr>,
+) -> Result<(), Refusal> {
+    match clause {
+        None => Ok(()),
+        Some(LimitClause::LimitOffset {
+            limit,
+            offset,
+            limit_by,
+        }) => {
+            absent(&[("LIMIT BY", limit_by)])?;
+            limits.extend(limit.as_ref());
+            if let Some(Offset { value, rows: _ }) = offset {
+                limits.push(value);
             }
-            Some(LimitClause::OffsetCommaLimit { .. }) => {
-                Err(refuse::unsupported("LIMIT with a comma", None))
-            }
+            Ok(())
+        }
+        Some(LimitClause::OffsetCommaLimit { .. }) => {
+            Err(refuse::unsupported("LIMIT with a comma", None))
         }
     }
 }
@@ -615,7 +346,8 @@ fn rename(columns: Option<Vec<Column>>, names: &[String]) -> Option<Vec<Column>>
     Some(columns)
 }
 
-fn plain_query(body: Body, outputs: Option<Vec<String>>) -> Query {
+/// A query without clauses of its own.
+pub(super) fn plain_query(body: Body, outputs: Option<Vec<String>>) -> Query {
     Query {
         body,
         outputs,
@@ -628,32 +360,12 @@ fn plain_query(body: Body, outputs: Option<Vec<String>>) -> Query {
 }
 
 /// A constant integer in ORDER BY, GROUP BY or DISTINCT ON: the index of an output column.
-fn ordinal(expr: &SqlExpr) -> Option<usize> {
+pub(super) fn ordinal(expr: &SqlExpr) -> Option<usize> {
     match expr {
         SqlExpr::Value(value) => match &value.value {
             Value::Number(digits, _) => digits.parse::<usize>().ok()?.checked_sub(1),
             _ => None,
         },
         _ => None,
-    }
-}
-
-/// The name PostgreSQL gives an output column without alias (`FigureColname`), as far as later names can refer to it.
-fn output_name(expr: &SqlExpr, resolver: &mut Resolver<'_>) -> Result<String, Refusal> {
-    let last: Option<&Ident> = match expr {
-        SqlExpr::Identifier(ident) => Some(ident),
-        SqlExpr::CompoundIdentifier(parts) => parts.last(),
-        SqlExpr::Cast { expr, .. } | SqlExpr::Nested(expr) | SqlExpr::Collate { expr, .. } => {
-            return output_name(expr, resolver);
-        }
-        SqlExpr::Function(function) => function.name.0.last().and_then(|part| part.as_ident()),
-        _ => None,
-    };
-    match last {
-        Some(ident) => Ok(crate::statement::lex::fold(
-            &ident.value,
-            ident.quote_style.is_some(),
-        )),
-        None => Ok("?column?".to_owned()),
     }
 }
