@@ -19,7 +19,7 @@ use crate::catalog::Snapshot;
 use crate::ident::RelationName;
 use crate::keyring::{Keyring, KeyringFault};
 use crate::policy::bind::BindFault;
-use crate::policy::decide::Bound;
+use crate::policy::decide::{Bound, Sight, Treated};
 use crate::upstream::catalog::{self, CatalogFault};
 use crate::upstream::fault::ServerFault;
 
@@ -119,9 +119,16 @@ pub async fn survey(
     keyring: &Keyring,
 ) -> Result<(Work, Findings), ApplyFault> {
     let (bound, faults) = policy;
-    let work = plan::work(snapshot, bound, faults, |domain| {
+    let mut work = plan::work(snapshot, bound, faults, |domain| {
         keyring.domain(domain).map(|keys| keys.id())
     });
+    work.keys = keyed(bound)
+        .filter(|treated| {
+            keyring.domain(&treated.domain).is_none()
+                || keyring.attribute_id(&treated.name).is_none()
+        })
+        .map(|treated| treated.name.clone())
+        .collect();
     let mut found = Findings {
         hindrances: work.hindrances.clone(),
         ..Findings::default()
@@ -156,11 +163,12 @@ pub async fn apply(
         warnings: found.warnings,
         ..Report::default()
     };
-    if work.tables.is_empty() {
-        return Ok(report);
+    if !work.tables.is_empty() {
+        settings::require_setup(client).await?;
     }
-    settings::require_setup(client).await?;
-    ensure_keys(&work, keyring)?;
+    if !work.keys.is_empty() {
+        ensure_keys(policy.0, keyring)?;
+    }
     let mut counted = BTreeMap::new();
     let mut hindrances = BTreeSet::new();
     for table in &work.tables {
@@ -190,17 +198,20 @@ pub async fn apply(
     Ok(report)
 }
 
+/// The attributes whose values, or tokens shown of them, need a key.
+fn keyed(bound: &Bound) -> impl Iterator<Item = &Treated> {
+    bound.treated().map(|treated| &**treated).filter(|treated| {
+        treated.store.recorded().is_some() || treated.sight.values().any(Sight::needs_key)
+    })
+}
+
 /// Gives every domain and attribute its key and number, and saves them before they are used.
-fn ensure_keys(work: &Work, keyring: &mut Keyring) -> Result<(), KeyringFault> {
-    let before = (keyring.domains().count(), keyring.attributes().count());
-    for change in work.tables.iter().flat_map(|table| &table.changes) {
-        keyring.ensure_domain(&change.treated.domain)?;
-        keyring.ensure_attribute(&change.treated.name)?;
+fn ensure_keys(bound: &Bound, keyring: &mut Keyring) -> Result<(), KeyringFault> {
+    for treated in keyed(bound) {
+        keyring.ensure_domain(&treated.domain)?;
+        keyring.ensure_attribute(&treated.name)?;
     }
-    if before != (keyring.domains().count(), keyring.attributes().count()) {
-        keyring.save()?;
-    }
-    Ok(())
+    keyring.save()
 }
 
 /// One table's transaction.

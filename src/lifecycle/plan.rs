@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::hindrance::Hindrance;
 use crate::catalog::{Attribute, RelationKind, Snapshot, Stored};
-use crate::ident::{DomainId, DomainName, RelationName};
+use crate::ident::{AttributeName, DomainId, DomainName, RelationName};
 use crate::policy::bind::{BindFault, Obstacle};
 use crate::policy::decide::{Bound, Store, Treated};
 
@@ -68,6 +68,8 @@ pub struct TableWork {
 pub struct Work {
     /// the tables to change, by name
     pub tables: Vec<TableWork>,
+    /// the treated attributes that the keyring has no key or number for yet
+    pub keys: BTreeSet<AttributeName>,
     /// what the policy wants and this version has no way to: known without asking the database
     pub hindrances: BTreeSet<Hindrance>,
 }
@@ -75,14 +77,15 @@ pub struct Work {
 impl Work {
     /// Whether the database is as its policy wants it.
     pub fn is_empty(&self) -> bool {
-        self.tables.is_empty() && self.hindrances.is_empty()
+        self.tables.is_empty() && self.keys.is_empty() && self.hindrances.is_empty()
     }
 }
 
 /// Holds the bound policy against the snapshot it was bound to. What of `faults` no change of ours mends is a
 /// hindrance.
 ///
-/// `domain_id` answers the number of a domain that the keyring has already.
+/// `domain_id` answers the number of a domain that the keyring has already. Which keys are to be made is for who
+/// has the keyring: [`Work::keys`] stays empty here.
 pub fn work(
     snapshot: &Snapshot,
     bound: &Bound,
@@ -211,7 +214,7 @@ fn need(
 mod tests {
     use super::*;
     use crate::catalog::{Relation, TypeRef};
-    use crate::ident::{AttributeName, DomainName, KeyVersion};
+    use crate::ident::{DomainName, KeyVersion};
     use crate::policy::decide::Search;
     use crate::types::LogicalType;
 
