@@ -82,6 +82,12 @@ pub const CATALOG_POLL_MS: u64 = 5_000;
 /// Milliseconds that reading a catalog may take (200,000 relations take a few seconds).
 pub const CATALOG_LOAD_MS: u64 = 60_000;
 
+/// Milliseconds that files must be left alone before they are read again: an editor writes in several steps.
+pub const RELOAD_SETTLE_MS: u64 = 300;
+
+/// Milliseconds between two looks at what is not ready, for the alarm.
+pub const READINESS_LOOK_MS: u64 = 1_000;
+
 /// Bytes of plain values that apply and check hold at a time: enough to keep the server busy, small beside a
 /// pgveil that also serves.
 pub const APPLY_BATCH_BYTES: usize = 4 * 1024 * 1024;

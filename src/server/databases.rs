@@ -177,6 +177,11 @@ impl Databases {
         self.orders.subscribe()
     }
 
+    /// The policies and the keyring in force.
+    pub fn materials(&self) -> Arc<Materials> {
+        self.materials.load_full()
+    }
+
     /// Tells all sessions to end when they are idle.
     pub fn drain(&self) {
         self.orders.send_modify(|orders| orders.draining = true);

@@ -9,4 +9,6 @@ pub mod http;
 pub mod login;
 pub mod materials;
 pub mod record;
+pub mod reload;
+pub mod serve;
 pub mod view;
