@@ -3,7 +3,16 @@
 //! A subcommand says what it found on standard output and what went wrong as its fault; this file alone
 //! turns either into an exit code. It knows nothing of what the subcommands do.
 
+pub mod apply;
+pub mod audit;
+pub mod check;
 pub mod demo;
+pub mod explain;
+pub mod keys;
+pub mod plan;
+pub mod serve;
+pub mod setup;
+pub mod site;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -39,6 +48,22 @@ struct CommandLine {
 enum Asked {
     /// A CRM, a database and pgveil, running, with nothing to set up
     Demo(demo::Demo),
+    /// Prints the SQL a superuser runs once in each database
+    Setup(setup::Setup),
+    /// Serves clients until it is told to end
+    Serve(serve::Serve),
+    /// Holds the policy against the live catalog
+    Check(check::Check),
+    /// Shows what apply would do; exit code 2 when there is work
+    Plan(plan::Plan),
+    /// Brings the database to its policy
+    Apply(apply::Apply),
+    /// Shows what becomes of a statement for a role, and what it leaks
+    Explain(explain::Explain),
+    /// Makes and lists keys
+    Keys(keys::Keys),
+    /// Verifies and searches the audit
+    Audit(audit::Audit),
 }
 
 /// Where the configuration is, for every subcommand that reads it.
@@ -58,6 +83,14 @@ pub fn run() -> ExitCode {
     };
     let ended = match asked {
         Asked::Demo(demo) => demo.run(),
+        Asked::Setup(setup) => setup.run(),
+        Asked::Serve(serve) => serve.run(),
+        Asked::Check(check) => check.run(),
+        Asked::Plan(plan) => plan.run(),
+        Asked::Apply(apply) => apply.run(),
+        Asked::Explain(explain) => explain.run(),
+        Asked::Keys(keys) => keys.run(),
+        Asked::Audit(audit) => audit.run(),
     };
     match ended {
         Ok(Exit::Done) => ExitCode::SUCCESS,
