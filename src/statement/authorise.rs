@@ -6,7 +6,7 @@ use super::infer::{Inferred, Ty, Use};
 use super::plan::{ColumnPlan, Refusal};
 use super::refuse;
 use crate::ident::RoleName;
-use crate::policy::decide::{Show, Store, Treated};
+use crate::policy::decide::{Search, Show, Store, Treated};
 
 /// An inferred statement whose every use the policy allows. Only [`authorise`] makes one.
 #[derive(Debug)]
@@ -70,10 +70,7 @@ fn allow(
 
 fn compare(attribute: &Treated, role: &RoleName, position: Option<usize>) -> Result<(), Refusal> {
     let sight = attribute.sight(role);
-    let allowed = sight.show == Show::Plain
-        || sight
-            .compare
-            .contains(&crate::policy::decide::Search::Equal);
+    let allowed = sight.show == Show::Plain || sight.compare.contains(&Search::Equal);
     if !allowed {
         return Err(refuse::denied(&attribute.name, "compare", position));
     }

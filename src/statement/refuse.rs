@@ -1,10 +1,12 @@
 //! The refusals of the analysis, each with its SQLSTATE, reason and hint. Never with a value.
 
+use std::fmt::Display;
+
 use super::plan::Refusal;
 use crate::ident::{AttributeName, SqlState};
 
 /// Not understood around a treated attribute.
-pub(super) fn unsupported(what: impl std::fmt::Display, position: Option<usize>) -> Refusal {
+pub(super) fn unsupported(what: impl Display, position: Option<usize>) -> Refusal {
     Refusal {
         sqlstate: SqlState::FEATURE_NOT_SUPPORTED,
         message: format!("{what} is not supported where a treated attribute could be met"),
@@ -17,7 +19,7 @@ pub(super) fn unsupported(what: impl std::fmt::Display, position: Option<usize>)
 }
 
 /// The text could not be parsed and names something treated.
-pub(super) fn unparsed(what: impl std::fmt::Display, position: Option<usize>) -> Refusal {
+pub(super) fn unparsed(what: impl Display, position: Option<usize>) -> Refusal {
     Refusal {
         sqlstate: SqlState::FEATURE_NOT_SUPPORTED,
         message: format!("the statement names a treated relation and could not be analysed: {what}"),
@@ -73,7 +75,7 @@ pub(super) fn denied(attribute: &AttributeName, what: &str, position: Option<usi
 }
 
 /// The policy does not let the role run this kind of statement, or use this object, at all.
-pub(super) fn denied_object(what: impl std::fmt::Display, position: Option<usize>) -> Refusal {
+pub(super) fn denied_object(what: impl Display, position: Option<usize>) -> Refusal {
     Refusal {
         sqlstate: SqlState::INSUFFICIENT_PRIVILEGE,
         message: format!("{what} is not open to this role"),

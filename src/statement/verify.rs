@@ -85,7 +85,7 @@ fn bounded_before(inferred: &Inferred, extent: Extent) -> bool {
     let Some(index) = extent.start.checked_sub(1) else {
         return true;
     };
-    neighbour(inferred, index, BEFORE, &["(", ",", ";"], false)
+    neighbour(inferred, index, BEFORE, &["(", ",", ";"])
 }
 
 fn bounded_behind(inferred: &Inferred, extent: Extent) -> bool {
@@ -94,7 +94,7 @@ fn bounded_behind(inferred: &Inferred, extent: Extent) -> bool {
     }
     // An output column may carry an alias: a word that is no operator follows and then an end.
     let alias = extent.end - extent.start <= 3 && is_alias(inferred, extent.end);
-    neighbour(inferred, extent.end, BEHIND, &[")", ",", ";"], alias)
+    alias || neighbour(inferred, extent.end, BEHIND, &[")", ",", ";"])
 }
 
 /// A bare alias: a word with a comma, a bracket, FROM or the end behind it.
@@ -110,17 +110,11 @@ fn is_alias(inferred: &Inferred, index: usize) -> bool {
             index + 1,
             &["from", "where", "union", "order", "limit"],
             &[")", ",", ";"],
-            false,
         ))
 }
 
-fn neighbour(
-    inferred: &Inferred,
-    index: usize,
-    words: &[&str],
-    symbols: &[&str],
-    otherwise: bool,
-) -> bool {
+/// Whether the token is one of these words or symbols.
+fn neighbour(inferred: &Inferred, index: usize, words: &[&str], symbols: &[&str]) -> bool {
     let token = &inferred.resolved.tokens[index];
     match &token.kind {
         TokenKind::Word {
@@ -128,7 +122,7 @@ fn neighbour(
             quoted: false,
         } if words.contains(&name.as_str()) => true,
         TokenKind::Symbol => symbols.contains(&&inferred.resolved.text[token.start..token.end]),
-        _ => otherwise,
+        _ => false,
     }
 }
 

@@ -13,7 +13,7 @@ use super::authorise::Authorised;
 use super::infer::Ty;
 use super::plan::{LiteralSlot, ParameterPlan, Piece, Plan, Refusal, StatementPlan};
 use super::refuse;
-use super::tree::{Extent, Node, Origin};
+use super::tree::{Extent, Node, Origin, Source};
 use super::verify;
 use crate::ident::{RelationName, RoleName};
 
@@ -153,7 +153,7 @@ fn statements(authorised: &Authorised) -> Vec<StatementPlan> {
 
 /// The relations with treated attributes that the text names.
 fn treated_relations(authorised: &Authorised) -> Vec<RelationName> {
-    let treated = |s: &&super::tree::Source| {
+    let treated = |s: &&Source| {
         s.columns
             .iter()
             .flatten()

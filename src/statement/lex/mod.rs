@@ -3,6 +3,9 @@
 //! Follows `standard_conforming_strings` either way and assumes UTF-8. Knows no grammar and no names: it
 //! must only never disagree with the server about where a token begins, ends, and what it says.
 
+mod escape;
+mod quoted;
+
 /// Bytes of an identifier that PostgreSQL keeps (`NAMEDATALEN - 1`).
 const IDENTIFIER_BYTES_MAX: usize = 63;
 
@@ -69,11 +72,11 @@ pub(super) fn lex(text: &str, standard_conforming_strings: bool) -> Result<Vec<T
             end: lexer.at,
         });
     }
-    join_uescape(tokens, text)
+    without_uescape(tokens)
 }
 
 /// `U&'…' UESCAPE 'c'` is refused rather than decoded: no driver and no ORM writes it.
-fn join_uescape(tokens: Vec<Token>, _text: &str) -> Result<Vec<Token>, LexFault> {
+fn without_uescape(tokens: Vec<Token>) -> Result<Vec<Token>, LexFault> {
     match tokens
         .iter()
         .find(|t| matches!(&t.kind, TokenKind::Word { name, quoted: false } if name == "uescape"))
@@ -226,234 +229,6 @@ impl Lexer<'_> {
         TokenKind::Word {
             name: fold(&self.text[start..self.at], false),
             quoted: false,
-        }
-    }
-
-    /// The body of a quoted string, from its opening quote, with the pieces that a line break joins to it.
-    fn string(&mut self, escapes: bool) -> Result<String, LexFault> {
-        let start = self.at;
-        let mut bytes = Vec::new();
-        loop {
-            self.at += 1;
-            self.string_piece(start, escapes, &mut bytes)?;
-            if !self.continues()? {
-                break;
-            }
-        }
-        String::from_utf8(bytes).or_else(|_| self.fault(start, "a string that is not UTF-8"))
-    }
-
-    fn string_piece(
-        &mut self,
-        start: usize,
-        escapes: bool,
-        bytes: &mut Vec<u8>,
-    ) -> Result<(), LexFault> {
-        loop {
-            if self.at >= self.bytes.len() {
-                return self.fault(start, "an unterminated string");
-            }
-            match self.peek(0) {
-                b'\'' if self.peek(1) == b'\'' => {
-                    bytes.push(b'\'');
-                    self.at += 2;
-                }
-                b'\'' => {
-                    self.at += 1;
-                    return Ok(());
-                }
-                b'\\' if escapes => {
-                    self.at += 1;
-                    self.escape(start, bytes)?;
-                }
-                byte => {
-                    bytes.push(byte);
-                    self.at += 1;
-                }
-            }
-        }
-    }
-
-    /// Whether white space with a line break and another quote follow: then the string goes on there.
-    fn continues(&mut self) -> Result<bool, LexFault> {
-        let mut at = self.at;
-        let mut line_break = false;
-        loop {
-            match self.bytes.get(at).copied() {
-                Some(b'\n' | b'\r') => {
-                    line_break = true;
-                    at += 1;
-                }
-                Some(b) if is_space(b) => at += 1,
-                Some(b'-') if self.bytes.get(at + 1) == Some(&b'-') => {
-                    while at < self.bytes.len() && !matches!(self.bytes[at], b'\n' | b'\r') {
-                        at += 1;
-                    }
-                }
-                Some(b'\'') if line_break => {
-                    self.at = at;
-                    return Ok(true);
-                }
-                _ => return Ok(false),
-            }
-        }
-    }
-
-    fn escape(&mut self, start: usize, bytes: &mut Vec<u8>) -> Result<(), LexFault> {
-        let byte = self.peek(0);
-        self.at += 1;
-        match byte {
-            b'b' => bytes.push(8),
-            b'f' => bytes.push(12),
-            b'n' => bytes.push(b'\n'),
-            b'r' => bytes.push(b'\r'),
-            b't' => bytes.push(b'\t'),
-            b'0'..=b'7' => {
-                let mut value = u32::from(byte - b'0');
-                for _ in 0..2 {
-                    if matches!(self.peek(0), b'0'..=b'7') {
-                        value = value * 8 + u32::from(self.peek(0) - b'0');
-                        self.at += 1;
-                    }
-                }
-                bytes.push((value & 0xff) as u8);
-            }
-            b'x' if self.peek(0).is_ascii_hexdigit() => {
-                let value = self.hex_digits(1, 2);
-                bytes.push((value & 0xff) as u8);
-            }
-            b'u' | b'U' => {
-                let digits = if byte == b'u' { 4 } else { 8 };
-                let unit = self.hex_exact(start, digits)?;
-                self.push_unit(start, unit, bytes)?;
-            }
-            _ if self.at > self.bytes.len() => return self.fault(start, "an unterminated string"),
-            other => bytes.push(other),
-        }
-        Ok(())
-    }
-
-    /// A `\u` unit; a high surrogate takes the low one that must follow.
-    fn push_unit(&mut self, start: usize, unit: u32, bytes: &mut Vec<u8>) -> Result<(), LexFault> {
-        let code = if (0xd800..0xdc00).contains(&unit) {
-            if self.peek(0) != b'\\' || !matches!(self.peek(1), b'u' | b'U') {
-                return self.fault(start, "half a surrogate pair");
-            }
-            let digits = if self.peek(1) == b'u' { 4 } else { 8 };
-            self.at += 2;
-            let low = self.hex_exact(start, digits)?;
-            if !(0xdc00..0xe000).contains(&low) {
-                return self.fault(start, "half a surrogate pair");
-            }
-            0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00)
-        } else {
-            unit
-        };
-        match char::from_u32(code) {
-            Some(c) if c != '\0' => {
-                bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-                Ok(())
-            }
-            _ => self.fault(start, "an invalid Unicode escape"),
-        }
-    }
-
-    fn hex_digits(&mut self, least: usize, most: usize) -> u32 {
-        let mut value = 0;
-        for count in 0..most {
-            let Some(digit) = (self.peek(0) as char).to_digit(16) else {
-                debug_assert!(count >= least);
-                break;
-            };
-            value = value * 16 + digit;
-            self.at += 1;
-        }
-        value
-    }
-
-    fn hex_exact(&mut self, start: usize, digits: usize) -> Result<u32, LexFault> {
-        if (0..digits).all(|i| self.peek(i).is_ascii_hexdigit()) {
-            Ok(self.hex_digits(digits, digits))
-        } else {
-            self.fault(start, "an invalid Unicode escape")
-        }
-    }
-
-    /// `U&'…'` and `U&"…"` with the default escape character.
-    fn unicode(&mut self) -> Result<TokenKind, LexFault> {
-        let start = self.at;
-        self.at += 2;
-        if self.peek(0) == b'"' {
-            let raw = self.quoted_identifier()?;
-            let name = self.unicode_escapes(start, &raw)?;
-            return Ok(TokenKind::Word {
-                name: fold(&name, true),
-                quoted: true,
-            });
-        }
-        if !self.plain_backslash {
-            return self.fault(start, "U&'' while standard_conforming_strings is off");
-        }
-        let raw = self.string(false)?;
-        self.unicode_escapes(start, &raw).map(TokenKind::Text)
-    }
-
-    fn unicode_escapes(&self, start: usize, raw: &str) -> Result<String, LexFault> {
-        let mut units = Vec::new();
-        let mut rest = raw;
-        while let Some(at) = rest.find('\\') {
-            units.extend(rest[..at].encode_utf16());
-            let tail = &rest[at + 1..];
-            if let Some(after) = tail.strip_prefix('\\') {
-                units.push(u16::from(b'\\'));
-                rest = after;
-                continue;
-            }
-            let (digits, skip) = if tail.starts_with('+') {
-                (6, 1)
-            } else {
-                (4, 0)
-            };
-            let code = tail
-                .get(skip..skip + digits)
-                .filter(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()))
-                .and_then(|hex| u32::from_str_radix(hex, 16).ok())
-                .filter(|&code| code != 0 && code <= 0x10_ffff);
-            let Some(code) = code else {
-                return self.fault(start, "an invalid Unicode escape");
-            };
-            match (u16::try_from(code), char::from_u32(code)) {
-                (Ok(unit), _) => units.push(unit),
-                (Err(_), Some(c)) => units.extend_from_slice(c.encode_utf16(&mut [0; 2])),
-                (Err(_), None) => return self.fault(start, "an invalid Unicode escape"),
-            }
-            rest = &tail[skip + digits..];
-        }
-        units.extend(rest.encode_utf16());
-        String::from_utf16(&units).or_else(|_| self.fault(start, "half a surrogate pair"))
-    }
-
-    fn quoted_identifier(&mut self) -> Result<String, LexFault> {
-        let start = self.at;
-        self.at += 1;
-        let mut name = String::new();
-        loop {
-            let rest = &self.text[self.at..];
-            let Some(quote) = rest.find('"') else {
-                return self.fault(start, "an unterminated quoted identifier");
-            };
-            name.push_str(&rest[..quote]);
-            self.at += quote + 1;
-            if self.peek(0) != b'"' {
-                break;
-            }
-            name.push('"');
-            self.at += 1;
-        }
-        if name.is_empty() {
-            self.fault(start, "a zero-length identifier")
-        } else {
-            Ok(name)
         }
     }
 
