@@ -4,6 +4,11 @@
 //! Each conversation is sent to pgveil and to PostgreSQL, over the same tables in the same state, and every frame that
 //! comes back is compared.
 
+#![allow(
+    clippy::too_many_lines,
+    reason = "a conversation reads best in one piece"
+)]
+
 mod support;
 
 use std::time::Duration;

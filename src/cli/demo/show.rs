@@ -33,6 +33,56 @@ const AUDIT_CELL_COLUMNS: usize = 72;
 pub const QUERY: &str = "SELECT id, full_name, email, phone, national_id, birth_date, revenue, notes \
                          FROM contacts WHERE id <= 6 ORDER BY id";
 
+/// What logins of the CRM do in a day, for the audit to have: some of it works, some is refused.
+const DAY: &[(&str, &str)] = &[
+    (
+        "app",
+        "INSERT INTO contacts (full_name, email, phone, national_id, birth_date, revenue, notes) \
+         VALUES ('Grace Lindqvist', 'grace@example.org', '+44 7700 900456', 'QQ 12 34 56 C', '1984-02-29', 1250.5, NULL)",
+    ),
+    (
+        "app",
+        "SELECT id, full_name FROM contacts WHERE phone = '+44 7700 900456'",
+    ),
+    (
+        "app",
+        "SELECT c.full_name, l.stage FROM contacts c JOIN leads l ON l.email = c.email WHERE c.email = 'grace@example.org'",
+    ),
+    (
+        "support",
+        "SELECT id, full_name, phone FROM contacts WHERE national_id = 'QQ 12 34 56 C'",
+    ),
+    (
+        "support",
+        "UPDATE contacts SET email = 'mine@example.org' WHERE id = 1",
+    ),
+    (
+        "analyst",
+        "SELECT id FROM contacts WHERE national_id = 'QQ 12 34 56 C'",
+    ),
+    ("analyst", "COPY contacts TO STDOUT"),
+];
+
+/// Runs [`DAY`] by the connection strings that `url` gives for each label. Refusals are part of the day.
+///
+/// # Errors
+/// When a connection cannot be made.
+pub async fn day(url: impl Fn(&str) -> Option<String>) -> Result<(), tokio_postgres::Error> {
+    for (label, statement) in DAY {
+        let Some(url) = url(label) else { continue };
+        match query(&url, statement).await {
+            Err(fault) if fault.as_db_error().is_none() => return Err(fault),
+            Ok(_) | Err(_) => {}
+        }
+    }
+    let Some(url) = url("app") else { return Ok(()) };
+    let (client, connection) = tokio_postgres::connect(&url, NoTls).await?;
+    tokio::spawn(connection);
+    let by_email = "SELECT id, full_name, birth_date::text FROM contacts WHERE email = $1";
+    client.query(by_email, &[&"grace@example.org"]).await?;
+    Ok(())
+}
+
 /// Runs one statement over the simple protocol and gathers its rows as text.
 ///
 /// # Errors
