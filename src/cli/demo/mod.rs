@@ -23,6 +23,7 @@ use self::cluster::{Cluster, ClusterOptions};
 use self::progress::Step;
 use self::state::State;
 use super::Exit;
+use crate::server::serve::Server;
 
 /// A CRM, a database and pgveil, running, with nothing to set up.
 #[derive(Debug, Args)]
@@ -52,21 +53,58 @@ impl Demo {
         fill_database(&cluster, &logins).await?;
         let state = State::write(&cluster).into_diagnostic()?;
         let config = prepare::prepare(&cluster, &state).await?;
-        for login in &logins {
-            let url = cluster.url(login.user, &login.password, crm::DATABASE);
-            println!("{}: {url}", login.label);
-            let _ = &config;
-        }
-        for login in &logins {
-            let url = cluster.url(login.user, &login.password, crm::DATABASE);
-            let rows = show::query(&url, show::QUERY).await.into_diagnostic()?;
-            show::section(login.label, &rows);
-        }
+        let server = Server::start(config).await.into_diagnostic()?;
+        let stage = Stage {
+            cluster: &cluster,
+            state: &state,
+            logins: &logins,
+        };
+        stage.side_by_side().await?;
         if !self.once {
-            eprintln!("Ctrl-C ends it and leaves nothing behind.");
+            eprintln!(
+                "\nCtrl-C ends it and leaves nothing behind. {}",
+                state.hint()
+            );
             std::future::pending::<()>().await;
         }
+        server.stop().await.into_diagnostic()?;
         Ok(Exit::Done)
+    }
+}
+
+/// What the demo shows, once everything runs.
+struct Stage<'a> {
+    cluster: &'a Cluster,
+    state: &'a State,
+    logins: &'a [crm::Login],
+}
+
+impl Stage<'_> {
+    /// A login's connection string: straight to the server for the DBA, through pgveil for all others.
+    fn url(&self, login: &crm::Login) -> String {
+        match login.label {
+            "database" => self.cluster.url(login.user, &login.password, crm::DATABASE),
+            _ => self.state.url(login.user, &login.password),
+        }
+    }
+
+    async fn side_by_side(&self) -> miette::Result<()> {
+        for login in self.logins {
+            println!("{}: {}", login.label, self.url(login));
+        }
+        println!("metrics: {}", self.state.metrics_url());
+        for login in self.logins {
+            let rows = show::query(&self.url(login), show::QUERY).await;
+            show::section(login.label, &rows.into_diagnostic()?);
+        }
+        let url = |label: &str| {
+            let login = self.logins.iter().find(|login| login.label == label);
+            login.map(|login| self.url(login))
+        };
+        show::day(url).await.into_diagnostic()?;
+        let audit = show::audit(&self.state.audit_directory()).into_diagnostic()?;
+        show::section("audit", &audit);
+        Ok(())
     }
 }
 

@@ -78,7 +78,7 @@ pub async fn day(url: impl Fn(&str) -> Option<String>) -> Result<(), tokio_postg
     let Some(url) = url("app") else { return Ok(()) };
     let (client, connection) = tokio_postgres::connect(&url, NoTls).await?;
     tokio::spawn(connection);
-    let by_email = "SELECT id, full_name, birth_date::text FROM contacts WHERE email = $1";
+    let by_email = "SELECT id, full_name FROM contacts WHERE email = $1";
     client.query(by_email, &[&"grace@example.org"]).await?;
     Ok(())
 }

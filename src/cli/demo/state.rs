@@ -75,6 +75,17 @@ level = "warn"
         self.folder.path().join("pgveil.toml")
     }
 
+    /// Where pgveil writes its record.
+    pub fn audit_directory(&self) -> PathBuf {
+        self.folder.path().join("audit")
+    }
+
+    /// What else can be tried meanwhile, for a person.
+    pub fn hint(&self) -> String {
+        let config = self.config_file();
+        format!("Try: pgveil audit verify --config {}", config.display())
+    }
+
     /// The password of [`CONTROL`].
     pub fn control_password(&self) -> &str {
         &self.control_password
