@@ -236,7 +236,7 @@ fn every_case_has_its_answer() {
         let mut written = String::new();
         for case in parse(&std::fs::read_to_string(&file).expect("a case file")) {
             cases += 1;
-            let got = run(&case, &snapshot, &bound);
+            let got = run(&case, &snapshot, &bound).trim_end().to_owned();
             if got != case.answer {
                 wrong.push(format!(
                     "{}: {}\nexpected {}\ngot      {got}",
