@@ -120,7 +120,9 @@ pub async fn drive<C, U, V, R>(
         )
         .await
         {
-            Ok(Outside::Work | Outside::Orders) => {}
+            Ok(Outside::Work) => {}
+            // Waiting for the change has taken notice of it; `follow` has not yet.
+            Ok(Outside::Orders) => conduct.orders.mark_changed(),
             Ok(Outside::ClientGone) => client_gone = true,
             Ok(Outside::UpstreamGone) => session.dismiss(
                 SqlState::CONNECTION_FAILURE,
@@ -139,17 +141,15 @@ pub async fn drive<C, U, V, R>(
 /// Takes the server's orders over: a new policy, or the end.
 fn follow<V: Veil, R>(session: &mut Session<V>, conduct: &mut Conduct<V, R>, known: &mut Orders) {
     if conduct.orders.has_changed().unwrap_or(false) {
-        let orders = *conduct.orders.borrow_and_update();
-        let before = std::mem::replace(known, orders);
-        if orders.epoch != before.epoch {
-            match (conduct.renew)() {
-                Renewal::Follow(veil) => session.renew(veil),
-                Renewal::Cut => session.dismiss(
-                    SqlState::ADMIN_SHUTDOWN,
-                    "terminating connection: the policy no longer admits this login",
-                    Instant::now(),
-                ),
-            }
+        // Always asked anew: what changed may have changed between the session's view and its first order.
+        *known = *conduct.orders.borrow_and_update();
+        match (conduct.renew)() {
+            Renewal::Follow(veil) => session.renew(veil),
+            Renewal::Cut => session.dismiss(
+                SqlState::ADMIN_SHUTDOWN,
+                "terminating connection: the policy no longer admits this login",
+                Instant::now(),
+            ),
         }
     }
     if known.draining && session.is_idle() {
