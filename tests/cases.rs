@@ -259,3 +259,75 @@ fn every_case_has_its_answer() {
     println!("{cases} cases");
     assert!(update || wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
+
+/// `SELECT E'中\', (SELECT max(notes) FROM contacts) --'`: in GBK the backslash is the second byte of a letter.
+#[test]
+fn s03_a_text_in_another_encoding_is_not_read_as_utf8() {
+    let policy = policy();
+    let snapshot = snapshot(&policy);
+    let (bound, _) = bind(&policy, &snapshot, 1, |_| Some(DOMAIN));
+    let role = RoleName::new("support");
+    let reach = Reach::new(&snapshot, &bound, &role);
+    let context = Context {
+        snapshot: &snapshot,
+        bound: &bound,
+        reach: &reach,
+        role: &role,
+        standard_conforming_strings: true,
+        client_encoding_is_utf8: false,
+    };
+    let outcome = analyse(
+        "SELECT E'\u{4e2d}\\', (SELECT max(notes) FROM contacts) --'",
+        &context,
+    );
+    assert!(matches!(outcome, Outcome::Refused(_)), "{outcome:?}");
+    assert!(matches!(analyse("SELECT 1", &context), Outcome::Untouched));
+}
+
+/// Names that are no lower-case words are found in a function's body too.
+#[test]
+fn p10_a_function_that_reads_a_relation_with_an_odd_name_reaches_it() {
+    let policy = policy();
+    let mut relations = snapshot(&policy).relations().to_vec();
+    let contacts = relations
+        .iter()
+        .find(|r| r.name.name == "contacts")
+        .expect("contacts")
+        .oid;
+    let body = |name: &str, body: &str| Function {
+        schema: "public".into(),
+        name: name.into(),
+        body: Some(body.into()),
+    };
+    for (oid, name) in [(900, "My Contacts"), (901, "Contacts_V")] {
+        relations.push(Relation {
+            oid,
+            name: RelationName::new("public", name),
+            kind: RelationKind::View,
+            attributes: Vec::new(),
+            primary_key: Vec::new(),
+            reaches: vec![contacts],
+        });
+    }
+    let functions = vec![
+        body("f1", r#"SELECT 1 FROM "My Contacts""#),
+        body("f2", r#"SELECT 1 FROM "Contacts_V""#),
+        body("f3", r#"SELECT 1 FROM U&"c\006Fntacts""#),
+        body("f4", "SELECT 1 FROM users"),
+    ];
+    let snapshot = Snapshot::new(1, relations, functions);
+    let (bound, _) = bind(&policy, &snapshot, 1, |_| Some(DOMAIN));
+    let role = RoleName::new("support");
+    let reach = Reach::new(&snapshot, &bound, &role);
+    let context = Context {
+        snapshot: &snapshot,
+        bound: &bound,
+        reach: &reach,
+        role: &role,
+        standard_conforming_strings: true,
+        client_encoding_is_utf8: true,
+    };
+    let refused = |sql: &str| matches!(analyse(sql, &context), Outcome::Refused(_));
+    assert!(refused("SELECT f1()") && refused("SELECT f2()") && refused("SELECT f3()"));
+    assert!(!refused("SELECT f4()"));
+}

@@ -60,6 +60,10 @@ fn stages(text: &str, context: &Context<'_>) -> Result<Option<plan::Plan>, Refus
     if reach.nothing {
         return Ok(None);
     }
+    // In another encoding its letters are others, and a byte of one may be a backslash.
+    if !(context.client_encoding_is_utf8 || text.is_ascii()) {
+        settled(text, context)?;
+    }
     let Ok(tokens) = lex::lex(text, context.standard_conforming_strings) else {
         return unlexed(text, reach);
     };
@@ -82,9 +86,10 @@ fn stages(text: &str, context: &Context<'_>) -> Result<Option<plan::Plan>, Refus
     rewrite::rewrite(&authorised, context.role)
 }
 
-/// A text that is no sequence of PostgreSQL's tokens: the server will say so, unless it could name something treated.
+/// A text that is no sequence of tokens to pgveil: the server will say so, unless it could name something treated
+/// or run code.
 fn unlexed(text: &str, reach: &Reach) -> Result<Option<plan::Plan>, Refusal> {
-    if reach.touches_raw(text) {
+    if reach.restricted || reach.touches_raw(text) {
         Err(refuse::unparsed("its tokens are not understood", None))
     } else {
         Ok(None)

@@ -61,6 +61,7 @@ const CLOSED_TO_RESTRICTED: &[&str] = &[
     "pg_stats_ext_exprs",
     "pg_stat_activity",
     "pg_stat_get_activity",
+    "pg_stat_get_backend_activity",
     "pg_stat_statements",
     "pg_largeobject",
     "pg_read_file",
@@ -202,7 +203,7 @@ impl Reach {
             Some(Mention::Relation)
         } else if self.functions.contains(name) {
             Some(Mention::Function)
-        } else if self.closed.contains(name) {
+        } else if self.closed.contains(name) || (self.restricted && name.starts_with("pg_toast_")) {
             Some(Mention::Closed)
         } else {
             None
@@ -244,17 +245,29 @@ fn body_reaches(
     let Some(body) = &function.body else {
         return true;
     };
-    words(body).any(|word| {
-        word == "execute"
-            || relations.contains(&word)
-            || functions.contains(&word)
-            || FUNCTIONS_WITH_QUERY_TEXT.contains(&word.as_str())
-    })
+    let is_word = |name: &str| {
+        name.chars()
+            .all(|c| c.is_alphanumeric() || c == '_' || c == '$')
+    };
+    let lower = body.to_lowercase();
+    let words: HashSet<String> = words(body).collect();
+    let stands = |name: &str| {
+        let name = name.to_lowercase();
+        match is_word(&name) {
+            true => words.contains(&name),
+            false => lower.contains(&name),
+        }
+    };
+    lower.contains("u&\"")
+        || words.contains("execute")
+        || relations.iter().any(|name| stands(name))
+        || functions.iter().any(|name| stands(name))
+        || FUNCTIONS_WITH_QUERY_TEXT.iter().any(|name| stands(name))
 }
 
 /// The words of a text, folded, with no regard for quotes: more than the names it holds, never fewer.
 fn words(text: &str) -> impl Iterator<Item = String> {
     text.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$'))
         .filter(|w| !w.is_empty())
-        .map(str::to_ascii_lowercase)
+        .map(str::to_lowercase)
 }

@@ -120,8 +120,7 @@ pub(super) fn kind(text: &str, tokens: &[Token]) -> Option<Kind> {
 pub(super) fn reaches_unseen(text: &str, tokens: &[Token], reach: &Reach) -> bool {
     match kind(text, tokens) {
         Some(Kind::Utility("DO")) => true,
-        Some(Kind::Utility("CREATE")) => reach.restricted && creates_code(tokens),
-        Some(Kind::Utility("ALTER")) => reach.restricted && creates_code(tokens),
+        Some(Kind::Utility(word)) => reach.restricted && closed_form(word, tokens).is_some(),
         _ => false,
     }
 }
@@ -153,11 +152,8 @@ pub(super) fn decide(
             (true, false) => Ok(()),
         };
     }
-    if matches!(word, "CREATE" | "ALTER") && reach.restricted && creates_code(tokens) {
-        return Err(refuse::denied_object(
-            format!("{word} of functions, triggers, rules and the like"),
-            position,
-        ));
+    if let (true, Some(what)) = (reach.restricted, closed_form(word, tokens)) {
+        return Err(refuse::denied_object(format!("{word} {what}"), position));
     }
     for token in tokens {
         let TokenKind::Word { name, .. } = &token.kind else {
@@ -186,6 +182,31 @@ pub(super) fn decide(
         }
     }
     Ok(())
+}
+
+/// What a statement does that is closed to roles with restricted sight, though it names nothing treated.
+fn closed_form(word: &str, tokens: &[Token]) -> Option<&'static str> {
+    let has = |wanted: &str| {
+        let is_wanted = |t: &Token| matches!(&t.kind, TokenKind::Word { name, quoted: false } if name == wanted);
+        tokens.iter().skip(1).any(is_wanted)
+    };
+    match word {
+        "CREATE" | "ALTER" if creates_code(tokens) => {
+            Some("of functions, triggers, rules and the like")
+        }
+        // A schema's own elements may be triggers.
+        "CREATE" if has("schema") && has("trigger") => Some("of triggers"),
+        // Another server, or this one by another road, under names that the catalog does not show.
+        "CREATE" | "ALTER" if has("foreign") || has("server") || has("mapping") => {
+            Some("of foreign tables and servers")
+        }
+        "IMPORT" => Some("of a foreign schema"),
+        // What the protocol prepared or opened is sent rewritten: its rows must not come by another road.
+        "CREATE" | "EXPLAIN" if has("execute") => Some("of a prepared statement's rows"),
+        "EXECUTE" => Some("of a prepared statement"),
+        "FETCH" => Some("from a cursor"),
+        _ => None,
+    }
 }
 
 /// CREATE or ALTER of something that runs code of its author's on other occasions.

@@ -7,6 +7,7 @@ use super::lex::{TokenKind, lex};
 use super::plan::{Piece, Plan, Refusal};
 use super::refuse;
 use super::tree::Extent;
+use super::utility::is_symbol;
 
 /// Words that may stand right before a comparison over a held attribute: none binds tighter than it.
 const BEFORE: &[&str] = &[
@@ -85,7 +86,34 @@ fn bounded_before(inferred: &Inferred, extent: Extent) -> bool {
     let Some(index) = extent.start.checked_sub(1) else {
         return true;
     };
-    neighbour(inferred, index, BEFORE, &["(", ",", ";"])
+    neighbour(inferred, index, BEFORE, &["(", ",", ";"]) || closes_distinct_on(inferred, index)
+}
+
+/// Whether the token closes the list of a DISTINCT ON: a select list begins behind it.
+fn closes_distinct_on(inferred: &Inferred, index: usize) -> bool {
+    let is = |at: usize, symbol: &str| {
+        is_symbol(
+            &inferred.resolved.text,
+            &inferred.resolved.tokens[at],
+            symbol,
+        )
+    };
+    let is_word = |at: usize, word: &str| matches!(&inferred.resolved.tokens[at].kind, TokenKind::Word { name, quoted: false } if name == word);
+    if !is(index, ")") {
+        return false;
+    }
+    let mut depth = 0usize;
+    for at in (0..=index).rev() {
+        if is(at, ")") {
+            depth += 1;
+        } else if is(at, "(") {
+            depth -= 1;
+            if depth == 0 {
+                return at >= 2 && is_word(at - 1, "on") && is_word(at - 2, "distinct");
+            }
+        }
+    }
+    false
 }
 
 fn bounded_behind(inferred: &Inferred, extent: Extent) -> bool {

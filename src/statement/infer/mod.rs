@@ -279,6 +279,16 @@ impl Inference<'_> {
     fn merged(&mut self, left: ColumnRef, right: ColumnRef) -> Result<(), Refusal> {
         let left = self.column(left, None)?;
         let right = self.column(right, None)?;
+        // The merged column is the left one here, and the right one, or either, behind an outer join.
+        if let (Ty::Held(l), Ty::Held(r)) = (&left, &right)
+            && (l.sight(self.role) != r.sight(self.role) || l.logical != r.logical)
+        {
+            return Err(refuse::not_computable(
+                &l.name,
+                "a USING or NATURAL join with a column that is seen otherwise",
+                None,
+            ));
+        }
         self.compare_types(left, right, None)
     }
 

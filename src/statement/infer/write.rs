@@ -214,6 +214,14 @@ impl Inference<'_> {
             return self.assign_row(insert, &values);
         }
         let types = self.types[id.0].clone();
+        let mut beyond = types.iter().flatten().skip(insert.columns.len());
+        if let Some(Ty::Held(attribute)) = beyond.find(|t| matches!(t, Ty::Held(_))) {
+            return Err(refuse::not_computable(
+                &attribute.name,
+                "INSERT … SELECT into a relation that is not known",
+                None,
+            ));
+        }
         for (index, &column) in insert.columns.iter().enumerate() {
             let held = match types.as_ref().and_then(|t| t.get(index)) {
                 Some(Ty::Held(attribute)) => Some(attribute.clone()),

@@ -72,17 +72,25 @@ pub(super) fn lex(text: &str, standard_conforming_strings: bool) -> Result<Vec<T
             end: lexer.at,
         });
     }
-    without_uescape(tokens)
+    without_uescape(tokens, text)
 }
 
 /// `U&'…' UESCAPE 'c'` is refused rather than decoded: no driver and no ORM writes it.
-fn without_uescape(tokens: Vec<Token>) -> Result<Vec<Token>, LexFault> {
+fn without_uescape(tokens: Vec<Token>, text: &str) -> Result<Vec<Token>, LexFault> {
+    let is_uescape =
+        |t: &Token| matches!(&t.kind, TokenKind::Word { name, quoted: false } if name == "uescape");
+    let is_escaped = |t: &Token| {
+        matches!(
+            text.as_bytes().get(t.start..t.start + 2),
+            Some(b"u&" | b"U&")
+        )
+    };
     match tokens
-        .iter()
-        .find(|t| matches!(&t.kind, TokenKind::Word { name, quoted: false } if name == "uescape"))
+        .windows(2)
+        .find(|pair| is_uescape(&pair[1]) && is_escaped(&pair[0]))
     {
-        Some(token) => Err(LexFault {
-            position: token.start,
+        Some(pair) => Err(LexFault {
+            position: pair[1].start,
             what: "UESCAPE",
         }),
         None => Ok(tokens),
@@ -189,9 +197,19 @@ impl Lexer<'_> {
                 self.at += 1;
                 self.string(true).map(TokenKind::Text)
             }
-            b'b' | b'B' | b'x' | b'X' | b'n' | b'N' if next == b'\'' => {
+            // The server reads N'…' as the keyword NCHAR and a string like any other.
+            b'n' | b'N' if next == b'\'' => {
                 self.at += 1;
-                self.string(false).map(|_| TokenKind::OtherText)
+                self.string(!self.plain_backslash)
+                    .map(|_| TokenKind::OtherText)
+            }
+            b'b' | b'B' | b'x' | b'X' if next == b'\'' => {
+                let start = self.at;
+                self.at += 1;
+                match self.string(false)?.contains('\'') {
+                    true => self.fault(start, "a quote in a bit string"),
+                    false => Ok(TokenKind::OtherText),
+                }
             }
             b'u' | b'U' if next == b'&' && matches!(self.peek(2), b'\'' | b'"') => self.unicode(),
             b'"' => self.quoted_identifier().map(|name| TokenKind::Word {
@@ -403,6 +421,9 @@ mod tests {
             [r"'\'", "OR", "1", "=", "1"]
         );
         assert_eq!(texts(r"'\' OR 1=1 --'", false), [r"'\' OR 1=1 --'"]);
+        // N'…' is the keyword NCHAR and a string like any other.
+        assert_eq!(texts(r"N'\'', notes --'", false), [r"N'\''", ",", "notes"]);
+        assert_eq!(texts(r"N'\', notes --'", true), [r"N'\'", ",", "notes"]);
     }
 
     #[test]
@@ -423,6 +444,12 @@ mod tests {
     }
 
     #[test]
+    fn s03_uescape_is_a_keyword_only_behind_an_escaped_token() {
+        assert!(lex("SELECT 1 AS uescape", true).is_ok());
+        assert!(lex("SELECT U&\"a\" /* x */ uescape '!'", true).is_err());
+    }
+
+    #[test]
     fn s03_what_is_doubtful_is_a_fault() {
         for text in [
             "'a",
@@ -434,6 +461,7 @@ mod tests {
             "U&'\\00zz'",
             "\"\"",
             "U&'x' UESCAPE '!'",
+            "X'1F''a'",
             r"E'\xff'",
             "a\0b",
             r"E'\u0000'",

@@ -5,9 +5,9 @@
 use std::iter;
 
 use sqlparser::ast::{
-    DuplicateTreatment, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
-    FunctionArgumentList, FunctionArguments, ObjectName, OrderByExpr, WindowFrame,
-    WindowFrameBound, WindowSpec, WindowType,
+    DuplicateTreatment, Expr as SqlExpr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgOperator, FunctionArgumentClause, FunctionArgumentList, FunctionArguments,
+    ObjectName, OrderByExpr, WindowFrame, WindowFrameBound, WindowSpec, WindowType,
 };
 
 use super::Resolver;
@@ -134,9 +134,14 @@ impl Resolver<'_> {
                 | FunctionArg::Named {
                     name: _,
                     arg,
-                    operator: _,
+                    operator: FunctionArgOperator::RightArrow | FunctionArgOperator::Assignment,
+                }
+                | FunctionArg::ExprNamed {
+                    name: SqlExpr::Identifier(_),
+                    arg,
+                    operator: FunctionArgOperator::RightArrow | FunctionArgOperator::Assignment,
                 } => arg,
-                FunctionArg::ExprNamed { .. } => {
+                FunctionArg::Named { .. } | FunctionArg::ExprNamed { .. } => {
                     return Err(refuse::unsupported("this argument form", None));
                 }
             };

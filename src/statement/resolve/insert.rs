@@ -70,7 +70,6 @@ impl Resolver<'_> {
         ])?;
         let target = self.insert_target(table, table_alias.as_ref())?;
         let columns = self.target_columns(target, columns)?;
-        let outer = self.ctes.len();
         let rows = self.rows(source.as_deref(), parent)?;
         let scope = self.scope_of(target, parent);
         let mut bound = Insert {
@@ -84,7 +83,6 @@ impl Resolver<'_> {
         };
         self.on_conflict(on.as_ref(), &mut bound, &scope)?;
         bound.returning = self.returning(returning.as_deref(), &scope)?;
-        self.ctes.truncate(outer);
         Ok(Node::Insert(Box::new(bound)))
     }
 
@@ -131,13 +129,12 @@ impl Resolver<'_> {
         let Some(query) = source else {
             return Ok(Rows::Default);
         };
-        let bare = query.order_by.is_none()
+        let bare = query.with.is_none()
+            && query.order_by.is_none()
             && query.limit_clause.is_none()
             && query.fetch.is_none()
             && query.locks.is_empty();
         if let (SetExpr::Values(values), true) = (query.body.as_ref(), bare) {
-            // WITH stays in sight for ON CONFLICT and RETURNING; the INSERT takes it out.
-            self.with(query.with.as_ref(), parent)?;
             let scope = Scope::inside(parent);
             let mut rows = Vec::with_capacity(values.rows.len());
             for row in &values.rows {

@@ -4,8 +4,8 @@
 
 use sqlparser::ast::{
     Cte, Expr as SqlExpr, Fetch, LimitClause, LockClause, Offset, OrderBy, OrderByExpr,
-    OrderByKind, OrderBySort, Query as SqlQuery, SetExpr, SetQuantifier, Statement, Value, Values,
-    With,
+    OrderByKind, OrderBySort, Query as SqlQuery, SetExpr, SetOperator, SetQuantifier, Statement,
+    Value, Values, With,
 };
 
 use super::Resolver;
@@ -132,16 +132,36 @@ impl Resolver<'_> {
                 ));
             }
             // The recursive term sees the columns of the other one. It is bound twice; the first is for its types.
-            let (first, _) = self.body(left, parent)?;
+            let (first, _) = self.unseen(&name, |r| r.body(left, parent))?;
             let first = self.add_query(first);
             let columns = rename(self.output_columns(first), &renamed);
             self.ctes.push((name, columns));
+            let query = self.query(query, parent);
+            self.ctes.truncate(before);
+            return Ok(rename(self.output_columns(query?), &renamed));
         }
-        let query = self.query(query, parent);
+        let query = match recursive {
+            // In any other form (in parentheses, say) it may still see itself.
+            true => self.unseen(&name, |r| r.query(query, parent)),
+            false => self.query(query, parent),
+        };
         self.ctes.truncate(before);
         let query = query?;
         let columns = rename(self.output_columns(query), &renamed);
         Ok(columns)
+    }
+
+    /// Binds something in which a WITH item's name is in sight and its columns are not known: a use is refused.
+    fn unseen<T>(
+        &mut self,
+        name: &str,
+        bind: impl FnOnce(&mut Self) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        let forward = self.forward_ctes.len();
+        self.forward_ctes.push(name.to_owned());
+        let bound = bind(self);
+        self.forward_ctes.truncate(forward);
+        bound
     }
 
     /// The columns a query shows to the one around it.
@@ -176,12 +196,13 @@ impl Resolver<'_> {
             }
             SetExpr::SetOperation {
                 left,
-                op: _,
+                op,
                 set_quantifier,
                 right,
             } => {
                 let all = match set_quantifier {
-                    SetQuantifier::All => true,
+                    // INTERSECT ALL and EXCEPT ALL compare rows too.
+                    SetQuantifier::All => matches!(op, SetOperator::Union),
                     SetQuantifier::Distinct | SetQuantifier::None => false,
                     SetQuantifier::ByName
                     | SetQuantifier::AllByName
@@ -286,7 +307,7 @@ impl Resolver<'_> {
             // A bare name means an output column first, an input column only then (manual, SELECT, ORDER BY).
             let width = query.outputs.as_ref().map(Vec::len);
             let by_ordinal = ordinal(expr).filter(|&n| width.is_none_or(|w| n < w));
-            let by_name = match expr {
+            let by_name = match without_parentheses(expr) {
                 SqlExpr::Identifier(ident) => {
                     let (name, _) = self.name(ident)?;
                     self.output_index(query, &name)
@@ -295,6 +316,13 @@ impl Resolver<'_> {
             };
             match by_ordinal.or(by_name) {
                 Some(index) => query.order_by_outputs.push(index),
+                // The server takes such an ORDER BY for one of the query in parentheses.
+                None if matches!(query.body, Body::Nested(_)) => {
+                    return Err(refuse::unsupported(
+                        "ORDER BY an expression behind a query in parentheses",
+                        None,
+                    ));
+                }
                 None => {
                     let expr = self.expr(expr, scope)?;
                     query.order_by.push(expr);
@@ -359,9 +387,17 @@ pub(super) fn plain_query(body: Body, outputs: Option<Vec<String>>) -> Query {
     }
 }
 
+/// What stands inside parentheses: the server's tree has none, so that `(1)` is an ordinal too.
+pub(super) fn without_parentheses(expr: &SqlExpr) -> &SqlExpr {
+    match expr {
+        SqlExpr::Nested(inner) => without_parentheses(inner),
+        other => other,
+    }
+}
+
 /// A constant integer in ORDER BY, GROUP BY or DISTINCT ON: the index of an output column.
 pub(super) fn ordinal(expr: &SqlExpr) -> Option<usize> {
-    match expr {
+    match without_parentheses(expr) {
         SqlExpr::Value(value) => match &value.value {
             Value::Number(digits, _) => digits.parse::<usize>().ok()?.checked_sub(1),
             _ => None,

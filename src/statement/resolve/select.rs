@@ -11,13 +11,15 @@ use sqlparser::ast::{
 use super::Resolver;
 use super::absent::absent;
 use super::from::Joined;
-use super::query::{ordinal, plain_query};
+use super::query::{ordinal, plain_query, without_parentheses};
 use super::scope::{Found, Scope};
 use crate::statement::lex::fold;
 use crate::statement::parse::token_index;
 use crate::statement::plan::Refusal;
 use crate::statement::refuse;
-use crate::statement::tree::{Body, ColumnRef, Expr, Extent, Form, Item, Query, Select, SourceId};
+use crate::statement::tree::{
+    Body, ColumnRef, Expr, Extent, Form, Item, Query, QueryId, Select, SourceId,
+};
 
 impl Resolver<'_> {
     /// Binds a SELECT and gives the scope its ORDER BY sees.
@@ -84,7 +86,12 @@ impl Resolver<'_> {
         match distinct {
             None | Some(Distinct::All) => {}
             Some(Distinct::Distinct) => bound.distinct = true,
-            Some(Distinct::On(on)) => bound.distinct_on = self.keys(on, &bound.items, &scope)?,
+            Some(Distinct::On(on)) => {
+                for key in on {
+                    let key = self.key(key, &bound.items, &scope, Prefer::Output)?;
+                    bound.distinct_on.push(key);
+                }
+            }
         }
         for condition in selection.iter().chain(having) {
             let condition = self.expr(condition, &scope)?;
@@ -133,50 +140,63 @@ impl Resolver<'_> {
         match group_by {
             GroupByExpr::Expressions(keys, modifiers) => {
                 absent(&[("a GROUP BY modifier", modifiers)])?;
-                select.group_by = self.keys(keys, &select.items, scope)?;
+                for key in keys {
+                    self.group_key(key, select, scope)?;
+                }
                 Ok(())
             }
             GroupByExpr::All(_) => Err(refuse::unsupported("GROUP BY ALL", None)),
         }
     }
 
-    /// GROUP BY and DISTINCT ON keys: an ordinal means an output column; a bare name an input column first.
-    fn keys(
+    /// A GROUP BY key: a row and a grouping set stand for the keys in them.
+    fn group_key(
         &mut self,
-        keys: &[SqlExpr],
-        items: &[Item],
+        key: &SqlExpr,
+        select: &mut Select,
         scope: &Scope<'_>,
-    ) -> Result<Vec<Expr>, Refusal> {
-        let mut bound = Vec::with_capacity(keys.len());
-        for key in keys {
-            if let Some(item) = ordinal(key).and_then(|n| items.get(n)) {
-                bound.push(item.expr.clone());
-                continue;
+    ) -> Result<(), Refusal> {
+        match without_parentheses(key) {
+            SqlExpr::Tuple(keys) => keys
+                .iter()
+                .try_for_each(|key| self.group_key(key, select, scope)),
+            SqlExpr::GroupingSets(sets) | SqlExpr::Cube(sets) | SqlExpr::Rollup(sets) => sets
+                .iter()
+                .flatten()
+                .try_for_each(|key| self.group_key(key, select, scope)),
+            key => {
+                let key = self.key(key, &select.items, scope, Prefer::Input)?;
+                select.group_by.push(key);
+                Ok(())
             }
-            if let Some(item) = self.output_by_name(key, items, scope)? {
-                bound.push(items[item].expr.clone());
-                continue;
-            }
-            bound.push(self.expr(key, scope)?);
         }
-        Ok(bound)
     }
 
-    /// The output column a bare name means when no input column has that name.
-    fn output_by_name(
+    /// A key of GROUP BY or DISTINCT ON: an ordinal means an output column, a bare name one or an input column.
+    fn key(
         &mut self,
         key: &SqlExpr,
         items: &[Item],
         scope: &Scope<'_>,
-    ) -> Result<Option<usize>, Refusal> {
-        let SqlExpr::Identifier(ident) = key else {
-            return Ok(None);
-        };
-        let (name, index) = self.name(ident)?;
-        if matches!(self.find(scope, &name, index)?, Found::Column(_)) {
-            return Ok(None);
+        prefer: Prefer,
+    ) -> Result<Expr, Refusal> {
+        if let Some(item) = ordinal(key).and_then(|n| items.get(n)) {
+            return Ok(item.expr.clone());
         }
-        Ok(items.iter().position(|i| i.name == name))
+        if let SqlExpr::Identifier(ident) = without_parentheses(key) {
+            let (name, index) = self.name(ident)?;
+            // Only this query's own FROM goes before an output column, not that of a query around it.
+            let here = Scope {
+                parent: None,
+                ..scope.clone()
+            };
+            let input = prefer == Prefer::Input
+                && matches!(self.find(&here, &name, index)?, Found::Column(_));
+            if let (false, Some(item)) = (input, items.iter().find(|i| i.name == name)) {
+                return Ok(item.expr.clone());
+            }
+        }
+        self.expr(key, scope)
     }
 
     /// The select list, `*` expanded; false when a `*` has columns that are not known.
@@ -190,10 +210,14 @@ impl Resolver<'_> {
         for item in projection {
             match item {
                 SelectItem::UnnamedExpr(expr) => {
-                    let name = output_name(expr);
+                    let bound = self.expr(expr, scope)?;
+                    let name = match &bound {
+                        Expr::Query(query) => self.first_output(*query),
+                        _ => output_name(expr),
+                    };
                     items.push(Item {
                         name,
-                        expr: self.expr(expr, scope)?,
+                        expr: bound,
                         from_star: None,
                     });
                 }
@@ -247,6 +271,14 @@ impl Resolver<'_> {
         Ok((items, known))
     }
 
+    /// The name a scalar subquery gives its column.
+    fn first_output(&self, query: QueryId) -> String {
+        let outputs = self.queries[query.0].outputs.as_ref();
+        outputs
+            .and_then(|names| names.first())
+            .map_or_else(|| "?column?".to_owned(), String::clone)
+    }
+
     fn star_of(
         &self,
         source: Option<SourceId>,
@@ -292,6 +324,15 @@ impl Resolver<'_> {
             })
             .ok_or_else(|| refuse::unsupported("a * whose place is not known", None))
     }
+}
+
+/// What a bare name among the keys means first (`findTargetlistEntrySQL92`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Prefer {
+    /// a column of FROM, as in GROUP BY
+    Input,
+    /// an output column, as in DISTINCT ON
+    Output,
 }
 
 /// The name PostgreSQL gives an output column without alias (`FigureColname`), as far as later names can refer to it.

@@ -3,8 +3,8 @@
 //! A function's columns are not known, and nothing treated may stand in its arguments. Knows no role.
 
 use sqlparser::ast::{
-    FunctionArg, FunctionArgExpr, ObjectName, TableAlias, TableAliasColumnDef, TableFactor,
-    TableFunctionArgs,
+    Expr as SqlExpr, FunctionArg, FunctionArgExpr, FunctionArgOperator, ObjectName, TableAlias,
+    TableAliasColumnDef, TableFactor, TableFunctionArgs,
 };
 
 use super::Resolver;
@@ -203,9 +203,14 @@ impl Resolver<'_> {
                 | FunctionArg::Named {
                     name: _,
                     arg,
-                    operator: _,
+                    operator: FunctionArgOperator::RightArrow | FunctionArgOperator::Assignment,
+                }
+                | FunctionArg::ExprNamed {
+                    name: SqlExpr::Identifier(_),
+                    arg,
+                    operator: FunctionArgOperator::RightArrow | FunctionArgOperator::Assignment,
                 } => arg,
-                FunctionArg::ExprNamed { .. } => {
+                FunctionArg::Named { .. } | FunctionArg::ExprNamed { .. } => {
                     return Err(refuse::unsupported("this argument form", None));
                 }
             };
@@ -274,6 +279,8 @@ impl Resolver<'_> {
         let (name, index) = self.name(name)?;
         self.not_another_relation(source, &name, index)?;
         let mut renamed = Vec::with_capacity(columns.len());
+        // A list without types may name the first columns only.
+        let complete = columns.iter().all(|column| column.data_type.is_some());
         for TableAliasColumnDef { name, data_type: _ } in columns {
             renamed.push(self.name(name)?.0);
         }
@@ -285,8 +292,8 @@ impl Resolver<'_> {
                 .iter_mut()
                 .zip(renamed)
                 .for_each(|(column, name)| column.name = name),
-            None if renamed.is_empty() => {}
-            // A function's column list names all it has: they are plain.
+            None if renamed.is_empty() || !complete => {}
+            // A function's column definition list names all it has: they are plain.
             None => {
                 source.columns = Some(
                     renamed
