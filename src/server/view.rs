@@ -14,7 +14,7 @@ use crate::policy::decide::{Bound, Show, Store, Treated};
 use crate::session::{Filled, Formats, Given, Lexing, ParameterTypes, ShowFault, ShownType, Veil};
 use crate::statement::plan::{ColumnPlan, Outcome, ParameterPlan, Plan, Refusal, Shape};
 use crate::statement::{self, Context, Reach};
-use crate::types::TextSettings;
+use crate::types::{LogicalType, TextSettings};
 use crate::values::{self, FillFault, Vault};
 
 /// One database's policy, catalog and keys, which fit each other. Replaced whole.
@@ -129,7 +129,11 @@ impl Veil for RoleView {
     }
 
     fn parameter_types(&self, plan: &ParameterPlan) -> ParameterTypes {
-        let logical = plan.attribute.logical;
+        // varchar has no operators of its own: what it is compared with is text (PostgreSQL manual, 10.2).
+        let logical = match plan.attribute.logical {
+            LogicalType::Varchar(_) if !plan.assigned => LogicalType::Text,
+            logical => logical,
+        };
         ParameterTypes {
             declared: Some(values::parameter_oid(plan)),
             shown: match plan.shape {
