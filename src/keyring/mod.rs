@@ -13,6 +13,7 @@
 //! * All fields of the file are under one HMAC: swapping numbers, names or states is found.
 //! * Replacing the whole file by an older one is **not** found. Keep it where only the operator writes.
 
+mod derived;
 mod file;
 mod kek;
 mod model;
@@ -389,16 +390,6 @@ impl Keyring {
     pub fn save(&mut self) -> Result<(), KeyringFault> {
         self.mac = file::replace(self)?;
         Ok(())
-    }
-
-    /// The key that audit chains start from and audit anchors are authenticated with.
-    pub fn audit_key(&self) -> Secret<[u8; 32]> {
-        derive(self.root.expose(), "pgveil audit hmac-sha-256 1")
-    }
-
-    /// The key that the salts of unknown logins come from: the same on every instance with this keyring.
-    pub fn decoy_key(&self) -> Secret<[u8; 32]> {
-        derive(self.root.expose(), "pgveil login decoy hmac-sha-256 1")
     }
 }
 
