@@ -336,7 +336,7 @@ fn cases() -> Vec<Case> {
             ],
             &[(
                 Unfit,
-                "f:11:7: public.t.b: in the domain `shared`, public.t.a has another kind of type (columns of one domain have one kind of type: text and varchar, int4 and int8, …)",
+                "f:11:7: public.t.b: in the domain `shared`, public.t.a has another kind of type (columns of one domain have one kind of type: text and varchar, int4 and int8, numerics of one scale, …)",
             )],
         ),
         case(
