@@ -3,12 +3,11 @@
 //! Every value it writes has been read back in memory first: what does not open to itself is never stored.
 
 use crate::ident::{DomainId, KeyVersion};
-use crate::keyring::{Keyring, KeyringFault, Label};
+use crate::keyring::Keyring;
 use crate::policy::decide::{Store, Treated};
-use crate::seal::{Binding, SealFault, Sealer};
 use crate::secret::Secret;
-use crate::token::{TokenFault, Tokeniser};
 use crate::types::{self, LogicalType, ValueFault};
+use crate::values::{AttributeKeys, KeyFault, StoreFault, StoredValue};
 
 /// Why a value has no stored form. Never carries the value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -16,12 +15,9 @@ pub enum ConvertFault {
     /// The value is none that pgveil can carry in its type.
     #[error(transparent)]
     Value(#[from] ValueFault),
-    /// The value has no token.
+    /// The value has no token, could not be sealed, or what is stored does not open.
     #[error(transparent)]
-    Token(#[from] TokenFault),
-    /// The value could not be sealed, or what is stored does not open.
-    #[error(transparent)]
-    Seal(#[from] SealFault),
+    Store(#[from] StoreFault),
     /// What was made of the value does not read back as the value: our bug, and nothing is written.
     #[error("what was made of it does not read back as the same value")]
     NotReversible,
@@ -29,27 +25,19 @@ pub enum ConvertFault {
 
 /// Why an attribute has no converter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ConverterFault {
-    /// The keyring has no key for it yet; `apply` makes one.
-    #[error("the keyring has no key for {0} yet")]
-    NoKey(String),
-    /// The key cannot be used.
-    #[error(transparent)]
-    Seal(#[from] SealFault),
-    /// The key cannot be used.
-    #[error(transparent)]
-    Keyring(#[from] KeyringFault),
-}
-
-enum Kind {
-    Seal(Sealer),
-    Tokenise(Tokeniser),
+#[error("{attribute}: {fault}")]
+pub struct ConverterFault {
+    /// the attribute
+    pub attribute: String,
+    /// why its keys cannot be used
+    pub fault: KeyFault,
 }
 
 /// Makes and tests the stored values of one attribute.
 pub(super) struct Converter {
     logical: LogicalType,
-    kind: Kind,
+    seals: bool,
+    keys: AttributeKeys,
     domain: DomainId,
     version: KeyVersion,
 }
@@ -63,34 +51,25 @@ impl Converter {
         treated: &Treated,
         keyring: &Keyring,
     ) -> Result<Option<Self>, ConverterFault> {
-        let missing = || ConverterFault::NoKey(treated.name.to_string());
-        let keys = || keyring.domain(&treated.domain).ok_or_else(missing);
-        let (kind, keys) = match &treated.store {
-            Store::Plain => return Ok(None),
-            Store::Encrypt { .. } => {
-                let attribute = match treated.domain_is_own {
-                    true => Some(keyring.attribute_id(&treated.name).ok_or_else(missing)?),
-                    false => None,
-                };
-                let binding = Binding {
-                    class: treated.logical.class(),
-                    attribute,
-                    comparable: treated.compares_equal(),
-                };
-                (Kind::Seal(Sealer::new(keys()?, binding)?), keys()?)
-            }
-            Store::Tokenise(format) => {
-                let keys = keys()?;
-                let key = keys.subkey(keys.active(), Label::TOKEN)?;
-                let tokeniser = Tokeniser::new(key.expose(), &treated.domain, format.clone());
-                (Kind::Tokenise(tokeniser), keys)
-            }
+        let because = |fault| ConverterFault {
+            attribute: treated.name.to_string(),
+            fault,
         };
+        let seals = match &treated.store {
+            Store::Plain => return Ok(None),
+            Store::Encrypt { .. } => true,
+            Store::Tokenise(_) => false,
+        };
+        let keys = AttributeKeys::new(keyring, treated).map_err(because)?;
+        let domain = keyring
+            .domain(&treated.domain)
+            .ok_or_else(|| because(KeyFault::NoDomain(treated.domain.clone())))?;
         Ok(Some(Self {
             logical: treated.logical,
-            kind,
-            domain: keys.id(),
-            version: keys.active(),
+            seals,
+            keys,
+            domain: domain.id(),
+            version: domain.active(),
         }))
     }
 
@@ -101,7 +80,7 @@ impl Converter {
 
     /// Whether it seals (else it tokenises).
     pub(super) fn seals(&self) -> bool {
-        matches!(self.kind, Kind::Seal(_))
+        self.seals
     }
 
     /// What is stored for a value in PostgreSQL's binary form.
@@ -123,12 +102,9 @@ impl Converter {
     }
 
     fn store_canonical(&self, canonical: Secret<Vec<u8>>) -> Result<Vec<u8>, ConvertFault> {
-        let stored = match &self.kind {
-            Kind::Seal(sealer) => sealer.seal(canonical.expose())?,
-            Kind::Tokenise(tokeniser) => {
-                let token = tokeniser.tokenise(text(canonical.expose())?)?;
-                types::coerce(self.logical, token.into_bytes(), false)?
-            }
+        let stored = match self.keys.store(canonical.expose())? {
+            StoredValue::Sealed(sealed) => sealed,
+            StoredValue::Token(token) => types::coerce(self.logical, token.into_bytes(), false)?,
         };
         match self.read(&stored)? == canonical {
             true => Ok(stored),
@@ -141,16 +117,6 @@ impl Converter {
     /// # Errors
     /// [`ConvertFault`] when it does not open, or is no token of this format.
     pub(super) fn read(&self, stored: &[u8]) -> Result<Secret<Vec<u8>>, ConvertFault> {
-        match &self.kind {
-            Kind::Seal(sealer) => Ok(sealer.open(stored)?),
-            Kind::Tokenise(tokeniser) => Ok(Secret::new(
-                tokeniser.detokenise(text(stored)?)?.into_bytes(),
-            )),
-        }
+        Ok(self.keys.read(stored)?)
     }
-}
-
-/// Tokens are made of text.
-fn text(bytes: &[u8]) -> Result<&str, ConvertFault> {
-    std::str::from_utf8(bytes).map_err(|_| ConvertFault::Token(TokenFault::Malformed))
 }

@@ -13,6 +13,7 @@ use crate::policy::decide::Store;
 use crate::seal;
 use crate::secret::Secret;
 use crate::upstream::fault::ServerFault;
+use crate::values::KeyFault;
 
 /// Fills the holder.
 pub(super) const COPY_HOLDER: &str = "COPY pg_temp.pgveil_stored FROM STDIN (FORMAT binary)";
@@ -151,8 +152,10 @@ pub(super) async fn rewrite(
             ChangeKind::Tokenise => continue,
             ChangeKind::AddCheck { domain } => domain,
             ChangeKind::Seal => {
-                let (_, converter) =
-                    piece.ok_or_else(|| ConverterFault::NoKey(change.treated.name.to_string()))?;
+                let (_, converter) = piece.ok_or_else(|| ConverterFault {
+                    attribute: change.treated.name.to_string(),
+                    fault: KeyFault::NotApplied,
+                })?;
                 after.push(format!("ALTER COLUMN {column} SET STORAGE EXTERNAL"));
                 converter.key().0
             }

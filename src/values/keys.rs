@@ -37,7 +37,7 @@ pub struct AttributeKeys {
     shown: Vec<(TokenFormat, Tokeniser)>,
 }
 
-/// Why a value cannot be stored.
+/// Why a value cannot be stored, or what is stored not read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreFault {
     /// it has no token
@@ -149,14 +149,18 @@ impl AttributeKeys {
         }
     }
 
-    /// Opens a sealed value.
+    /// The canonical value behind what lies in the database: opened, or brought back from its token.
     ///
     /// # Errors
-    /// [`SealFault`]; [`SealFault::NotSealed`] also for an attribute that is not sealed.
-    pub fn open(&self, sealed: &[u8]) -> Result<Secret<Vec<u8>>, SealFault> {
+    /// [`StoreFault`] when it does not open, is no token, or the attribute is stored plain.
+    pub fn read(&self, stored: &[u8]) -> Result<Secret<Vec<u8>>, StoreFault> {
         match &self.at_rest {
-            AtRest::Sealed(sealer) => sealer.open(sealed),
-            AtRest::Plain | AtRest::Tokenised(_) => Err(SealFault::NotSealed),
+            AtRest::Sealed(sealer) => Ok(sealer.open(stored)?),
+            AtRest::Tokenised(tokeniser) => {
+                let token = std::str::from_utf8(stored).map_err(|_| TokenFault::Malformed)?;
+                Ok(Secret::new(tokeniser.detokenise(token)?.into_bytes()))
+            }
+            AtRest::Plain => Err(StoreFault::Plain),
         }
     }
 
