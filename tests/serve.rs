@@ -311,6 +311,7 @@ async fn roles_see_what_the_policy_says() {
         metrics.contains("pgveil_statements_total") && metrics.contains("role=\"support\""),
         "{metrics}"
     );
+    assert!(metrics.contains("pgveil_policy_info{"), "{metrics}");
     drop((app, support));
     server.stop().await.expect("it ends");
     let (code, told, fault) = place.run(&["audit", "verify"]);

@@ -110,11 +110,11 @@ impl Site {
             })?;
             match &entry.policy {
                 Some(file) => {
-                    let (policy, warnings) = read_policy(file).map_err(report)?;
+                    let (read, warnings) = read_policy(file).map_err(report)?;
                     for warning in warnings {
                         eprintln!("warning: {warning}");
                     }
-                    found.push((name, policy));
+                    found.push((name, read.policy));
                 }
                 None if only.is_some() => {
                     return Err(miette!("the policy of database {name} is `none`"));

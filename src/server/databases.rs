@@ -19,7 +19,8 @@ use super::materials::Materials;
 use super::view::{RoleView, View};
 use crate::config::Config;
 use crate::ident::DatabaseName;
-use crate::limits::CATALOG_POLL_MS;
+use crate::limits::{CATALOG_LOAD_MS, CATALOG_POLL_MS};
+use crate::metrics::{Alarm, Metrics};
 use crate::policy::bind::bind;
 use crate::upstream::catalog;
 use crate::upstream::connect::Target;
@@ -79,7 +80,7 @@ impl Database {
         let now = self.view();
         let known = now.as_deref().map(|view| &view.snapshot);
         let read = catalog::load(client, known);
-        let limit = Duration::from_millis(crate::limits::CATALOG_LOAD_MS);
+        let limit = Duration::from_millis(CATALOG_LOAD_MS);
         let snapshot = tokio::time::timeout(limit, read)
             .await
             .map_err(|_| "reading the catalog: the server did not answer in time".to_owned())?
@@ -99,10 +100,15 @@ impl Database {
             return Ok(false);
         }
         let version = self.versions.fetch_add(1, Ordering::Relaxed) + 1;
-        let (bound, faults) = bind(policy, &snapshot, version, |domain| {
+        let (bound, faults) = bind(&policy.policy, &snapshot, version, |domain| {
             keyring.domain(domain).map(|keys| keys.id())
         });
         let vault = Vault::new(keyring, &bound, &snapshot);
+        let metrics = &databases.metrics;
+        if let Some(view) = &now {
+            metrics.policy(&self.name, &view.policy.version, false);
+        }
+        metrics.policy(&self.name, &policy.version, true);
         self.view.store(Some(Arc::new(View {
             version,
             snapshot,
@@ -152,6 +158,7 @@ pub struct Databases {
     materials: ArcSwap<Materials>,
     open: Mutex<BTreeMap<DatabaseName, Arc<Database>>>,
     orders: watch::Sender<Orders>,
+    metrics: Metrics,
 }
 
 impl fmt::Debug for Databases {
@@ -162,13 +169,18 @@ impl fmt::Debug for Databases {
 
 impl Databases {
     /// Knows the configuration's databases; opens none yet.
-    pub fn new(config: Arc<Config>, target: Target, materials: Materials) -> Self {
+    pub fn new(
+        config: Arc<Config>,
+        target: Target,
+        (materials, metrics): (Materials, Metrics),
+    ) -> Self {
         Self {
             config,
             target,
             materials: ArcSwap::from_pointee(materials),
             open: Mutex::default(),
             orders: watch::Sender::new(Orders::default()),
+            metrics,
         }
     }
 
@@ -201,7 +213,7 @@ impl Databases {
         let policy = materials
             .policy(entry)
             .ok_or_else(|| Denial::NotReady("its policy is not loaded".to_owned()))?;
-        Admission::by_policy(policy, identity)
+        Admission::by_policy(&policy.policy, identity)
     }
 
     /// The database, its catalog read; None where its policy is `none`.
@@ -346,6 +358,7 @@ async fn keep_up(databases: std::sync::Weak<Databases>, database: std::sync::Wea
             return;
         };
         if let Err(fault) = databases.refresh(&database).await {
+            databases.metrics.alarm(Alarm::Control);
             tracing::warn!(database = %database.name, fault, "the catalog could not be read");
         }
     }

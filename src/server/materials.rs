@@ -6,11 +6,16 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use sha2::{Digest as _, Sha256};
+
 use crate::config::{Config, Database};
 use crate::document::Fault;
 use crate::ident::DatabaseName;
 use crate::keyring::{Keyring, KeyringFault, Passphrase};
 use crate::policy::{Policy, load};
+
+/// Hexadecimal digits of a policy's version: enough to tell the versions of one file apart.
+const VERSION_DIGITS: usize = 16;
 
 /// The keyring and the policies of one moment.
 #[derive(Debug)]
@@ -19,7 +24,16 @@ pub struct Materials {
     pub keyring: Option<Keyring>,
     /// what is allowed but probably not meant
     pub warnings: Vec<Fault>,
-    policies: BTreeMap<PathBuf, Arc<Policy>>,
+    policies: BTreeMap<PathBuf, Arc<InForce>>,
+}
+
+/// A policy and which text it is of.
+#[derive(Debug)]
+pub struct InForce {
+    /// the policy
+    pub policy: Policy,
+    /// the start of its text's SHA-256, hexadecimal: what `pgveil_policy_info` calls its version
+    pub version: String,
 }
 
 impl Materials {
@@ -37,9 +51,9 @@ impl Materials {
                 continue;
             }
             match read_policy(file) {
-                Ok((policy, mut noted)) => {
+                Ok((in_force, mut noted)) => {
                     warnings.append(&mut noted);
-                    policies.insert(file.clone(), Arc::new(policy));
+                    policies.insert(file.clone(), Arc::new(in_force));
                 }
                 Err(mut found) => faults.append(&mut found),
             }
@@ -62,7 +76,7 @@ impl Materials {
     }
 
     /// The policy of a `[[database]]`; None where it is `none`.
-    pub fn policy(&self, database: &Database) -> Option<&Arc<Policy>> {
+    pub fn policy(&self, database: &Database) -> Option<&Arc<InForce>> {
         self.policies.get(database.policy.as_ref()?)
     }
 }
@@ -88,7 +102,7 @@ pub fn open_keyring(config: &Config) -> Result<Option<Keyring>, Fault> {
 ///
 /// # Errors
 /// Every fault of the file.
-pub fn read_policy(file: &Path) -> Result<(Policy, Vec<Fault>), Vec<Fault>> {
+pub fn read_policy(file: &Path) -> Result<(InForce, Vec<Fault>), Vec<Fault>> {
     let name = file.display().to_string();
     let text = std::fs::read_to_string(file).map_err(|error| {
         vec![Fault::of_file(
@@ -96,7 +110,13 @@ pub fn read_policy(file: &Path) -> Result<(Policy, Vec<Fault>), Vec<Fault>> {
             format!("cannot be read: {}", error.kind()),
         )]
     })?;
-    load(&name, &text).map(|loaded| (loaded.policy, loaded.warnings))
+    let loaded = load(&name, &text)?;
+    let digest = hex::encode(Sha256::digest(text.as_bytes()));
+    let in_force = InForce {
+        policy: loaded.policy,
+        version: digest.chars().take(VERSION_DIGITS).collect(),
+    };
+    Ok((in_force, loaded.warnings))
 }
 
 /// The databases that the configuration names in full, in its order, with their policies' entries.

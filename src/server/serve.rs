@@ -221,7 +221,11 @@ async fn put_together(config: &Arc<Config>) -> Result<(Arc<Service>, Metrics), S
     let metrics = Metrics::new();
     let file = |fault| ServeFault::Files(vec![fault]);
     let target = Target::configured(&config.upstream).map_err(file)?;
-    let databases = Arc::new(Databases::new(Arc::clone(config), target, materials));
+    let databases = Arc::new(Databases::new(
+        Arc::clone(config),
+        target,
+        (materials, metrics.clone()),
+    ));
     let materials = databases.materials();
     let recorder = match &materials.keyring {
         None => None,

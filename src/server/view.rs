@@ -6,9 +6,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::materials::InForce;
 use crate::catalog::Snapshot;
 use crate::ident::{RelationName, RoleName};
-use crate::policy::Policy;
 use crate::policy::bind::BindFault;
 use crate::policy::decide::{Bound, Show, Store, Treated};
 use crate::session::{Filled, Formats, Given, Lexing, ParameterTypes, ShowFault, ShownType, Veil};
@@ -25,7 +25,7 @@ pub struct View {
     /// the catalog
     pub snapshot: Snapshot,
     /// the policy as it was read
-    pub policy: Arc<Policy>,
+    pub policy: Arc<InForce>,
     /// the policy bound to the catalog
     pub bound: Bound,
     /// the keys
