@@ -331,3 +331,74 @@ fn p10_a_function_that_reads_a_relation_with_an_odd_name_reaches_it() {
     assert!(refused("SELECT f1()") && refused("SELECT f2()") && refused("SELECT f3()"));
     assert!(!refused("SELECT f4()"));
 }
+
+/// A generator of numbers that are the same in every run (Marsaglia's xorshift64).
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % u64::try_from(bound.max(1)).expect("64 bits")).expect("64 bits")
+    }
+}
+
+/// Words of one statement put into another, dropped, doubled, swapped: whatever comes of it, it comes, and soon.
+#[test]
+fn mutated_statements_get_an_answer() {
+    let policy = policy();
+    let snapshot = snapshot(&policy);
+    let (bound, _) = bind(&policy, &snapshot, 1, |_| Some(DOMAIN));
+    let mut cases = Vec::new();
+    for file in files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases")) {
+        cases.extend(parse(&std::fs::read_to_string(file).expect("a case file")));
+    }
+    let pieces: Vec<Vec<&str>> = cases
+        .iter()
+        .map(|c| {
+            c.sql
+                .split_inclusive([' ', '(', ')', ',', '.', '\'', '=', '[', ']'])
+                .collect()
+        })
+        .collect();
+    let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
+    let rounds = std::env::var("MUTATIONS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(2_000);
+    for _ in 0..rounds {
+        let mut words = pieces[numbers.below(pieces.len())].clone();
+        for _ in 0..=numbers.below(4) {
+            let other = &pieces[numbers.below(pieces.len())];
+            let at = numbers.below(words.len());
+            match numbers.below(5) {
+                0 => words.insert(at, other[numbers.below(other.len())]),
+                1 if !words.is_empty() => drop(words.remove(at)),
+                2 if !words.is_empty() => words[at] = other[numbers.below(other.len())],
+                3 => {
+                    let from = numbers.below(other.len());
+                    words.splice(at..at, other[from..].iter().copied());
+                }
+                _ => {
+                    let with = numbers.below(words.len());
+                    if !words.is_empty() {
+                        words.swap(at, with);
+                    }
+                }
+            }
+        }
+        let sql = words.concat();
+        let role = ["app", "support", "analyst"][numbers.below(3)].to_owned();
+        let case = Case {
+            title: String::new(),
+            role,
+            sql: sql.clone(),
+            answer: String::new(),
+        };
+        let began = std::time::Instant::now();
+        let answer = std::panic::catch_unwind(|| run(&case, &snapshot, &bound));
+        assert!(answer.is_ok(), "panic: {sql}");
+        assert!(began.elapsed().as_secs() < 2, "slow: {sql}");
+    }
+}

@@ -325,6 +325,8 @@ pub(super) struct Resolved {
     pub sources: Vec<Source>,
     /// every query of every statement
     pub queries: Vec<Query>,
+    /// the words of analysed statements that were understood as no name, by token index
+    pub unaccounted: Vec<usize>,
 }
 
 impl Expr {

@@ -4,6 +4,7 @@
 //! Unification carries an attribute to the constants and parameters it meets through comparison, assignment
 //! and set operations. What it cannot carry is refused. Here: the types, and queries.
 
+mod account;
 mod expr;
 mod write;
 
@@ -119,6 +120,7 @@ pub(super) fn infer(resolved: Resolved, role: &RoleName) -> Result<Inferred, Ref
     for (node, _) in &resolved.statements {
         outputs.push(inference.node(node)?);
     }
+    inference.account()?;
     let Found {
         uses,
         adapted,

@@ -5,6 +5,7 @@
 //! the build here. Knows no role.
 
 mod absent;
+mod account;
 mod call;
 mod cast;
 mod compare;
@@ -13,6 +14,7 @@ mod expr;
 mod form;
 mod from;
 mod insert;
+mod key;
 mod query;
 mod scope;
 mod select;
@@ -69,7 +71,7 @@ pub(super) fn resolve(
     for (start, end) in split(text, &tokens) {
         statements.push(resolver.statement(start, end)?);
     }
-    resolver.account(&statements)?;
+    let unaccounted = resolver.account(&statements)?;
     let Resolver {
         sources, queries, ..
     } = resolver;
@@ -82,6 +84,7 @@ pub(super) fn resolve(
         statements,
         sources,
         queries,
+        unaccounted,
     })
 }
 
@@ -171,29 +174,6 @@ impl Resolver<'_> {
             Statement::Delete(delete) => self.delete(delete, None),
             _ => Err(refuse::unsupported("this statement", self.position(start))),
         }
-    }
-
-    /// The account of identifiers: every word that could name something treated was understood as a name.
-    fn account(&self, statements: &[Bounded]) -> Result<(), Refusal> {
-        for statement in statements
-            .iter()
-            .filter(|s| !matches!(s.node, Node::Untouched))
-        {
-            for index in statement.extent.start..statement.extent.end {
-                let TokenKind::Word { name, .. } = &self.tokens[index].kind else {
-                    continue;
-                };
-                let sensitive =
-                    self.names.reach.mention(name).is_some() || self.names.reach.is_attribute(name);
-                if sensitive && !self.accounted[index] {
-                    return Err(refuse::unsupported(
-                        format!("the word {name:?} at this place"),
-                        self.position(index),
-                    ));
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Marks the identifier as understood and gives its folded name and token index.

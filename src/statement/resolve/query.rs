@@ -5,11 +5,12 @@
 use sqlparser::ast::{
     Cte, Expr as SqlExpr, Fetch, LimitClause, LockClause, Offset, OrderBy, OrderByExpr,
     OrderByKind, OrderBySort, Query as SqlQuery, SetExpr, SetOperator, SetQuantifier, Statement,
-    Value, Values, With,
+    Values, With,
 };
 
 use super::Resolver;
 use super::absent::absent;
+use super::key::{ordinal, without_parentheses};
 use super::scope::Scope;
 use crate::statement::plan::Refusal;
 use crate::statement::refuse;
@@ -384,24 +385,5 @@ pub(super) fn plain_query(body: Body, outputs: Option<Vec<String>>) -> Query {
         limits: Vec::new(),
         locks: false,
         sources: Vec::new(),
-    }
-}
-
-/// What stands inside parentheses: the server's tree has none, so that `(1)` is an ordinal too.
-pub(super) fn without_parentheses(expr: &SqlExpr) -> &SqlExpr {
-    match expr {
-        SqlExpr::Nested(inner) => without_parentheses(inner),
-        other => other,
-    }
-}
-
-/// A constant integer in ORDER BY, GROUP BY or DISTINCT ON: the index of an output column.
-pub(super) fn ordinal(expr: &SqlExpr) -> Option<usize> {
-    match without_parentheses(expr) {
-        SqlExpr::Value(value) => match &value.value {
-            Value::Number(digits, _) => digits.parse::<usize>().ok()?.checked_sub(1),
-            _ => None,
-        },
-        _ => None,
     }
 }

@@ -11,8 +11,9 @@ use sqlparser::ast::{
 use super::Resolver;
 use super::absent::absent;
 use super::from::Joined;
-use super::query::{ordinal, plain_query, without_parentheses};
-use super::scope::{Found, Scope};
+use super::key::Prefer;
+use super::query::plain_query;
+use super::scope::Scope;
 use crate::statement::lex::fold;
 use crate::statement::parse::token_index;
 use crate::statement::plan::Refusal;
@@ -149,56 +150,6 @@ impl Resolver<'_> {
         }
     }
 
-    /// A GROUP BY key: a row and a grouping set stand for the keys in them.
-    fn group_key(
-        &mut self,
-        key: &SqlExpr,
-        select: &mut Select,
-        scope: &Scope<'_>,
-    ) -> Result<(), Refusal> {
-        match without_parentheses(key) {
-            SqlExpr::Tuple(keys) => keys
-                .iter()
-                .try_for_each(|key| self.group_key(key, select, scope)),
-            SqlExpr::GroupingSets(sets) | SqlExpr::Cube(sets) | SqlExpr::Rollup(sets) => sets
-                .iter()
-                .flatten()
-                .try_for_each(|key| self.group_key(key, select, scope)),
-            key => {
-                let key = self.key(key, &select.items, scope, Prefer::Input)?;
-                select.group_by.push(key);
-                Ok(())
-            }
-        }
-    }
-
-    /// A key of GROUP BY or DISTINCT ON: an ordinal means an output column, a bare name one or an input column.
-    fn key(
-        &mut self,
-        key: &SqlExpr,
-        items: &[Item],
-        scope: &Scope<'_>,
-        prefer: Prefer,
-    ) -> Result<Expr, Refusal> {
-        if let Some(item) = ordinal(key).and_then(|n| items.get(n)) {
-            return Ok(item.expr.clone());
-        }
-        if let SqlExpr::Identifier(ident) = without_parentheses(key) {
-            let (name, index) = self.name(ident)?;
-            // Only this query's own FROM goes before an output column, not that of a query around it.
-            let here = Scope {
-                parent: None,
-                ..scope.clone()
-            };
-            let input = prefer == Prefer::Input
-                && matches!(self.find(&here, &name, index)?, Found::Column(_));
-            if let (false, Some(item)) = (input, items.iter().find(|i| i.name == name)) {
-                return Ok(item.expr.clone());
-            }
-        }
-        self.expr(key, scope)
-    }
-
     /// The select list, `*` expanded; false when a `*` has columns that are not known.
     pub(super) fn items(
         &mut self,
@@ -324,15 +275,6 @@ impl Resolver<'_> {
             })
             .ok_or_else(|| refuse::unsupported("a * whose place is not known", None))
     }
-}
-
-/// What a bare name among the keys means first (`findTargetlistEntrySQL92`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Prefer {
-    /// a column of FROM, as in GROUP BY
-    Input,
-    /// an output column, as in DISTINCT ON
-    Output,
 }
 
 /// The name PostgreSQL gives an output column without alias (`FigureColname`), as far as later names can refer to it.
