@@ -3,7 +3,6 @@
 //! A loop, queue, buffer, recursion or cache without a name here is a defect.
 
 /// Bytes of a client's or server's message before the session ends (PostgreSQL's own limit is 1 GiB - 1;
-
 /// a value can be that long, and its message must pass).
 pub const FRAME_BYTES_MAX: usize = 0x3fff_ffff;
 
