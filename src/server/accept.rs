@@ -9,26 +9,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::BytesMut;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use super::admission::{Denial, LoginContext};
+use super::admission::LoginContext;
 use super::cancel::{Cancels, Registered};
 use super::databases::{Database, Databases};
-use super::drive::{Conduct, Leg, Record, Unrecorded, drive};
+use super::drive::{Conduct, Leg, drive};
 use super::login::{self, Accepted, LoggedIn, LoginFailure};
 use super::record::SessionRecord;
+use super::turned_away::{Refused, anonymous, outcome, refuse};
 use crate::audit::{self, Recorder, Who};
-use crate::ident::{DatabaseName, RoleName, SqlState, UserName};
-use crate::limits::{ACCEPT_PAUSE_MS, DRAIN_MS, FAREWELL_TIMEOUT_MS, LOGINS_AT_ONCE_MAX};
+use crate::ident::{RoleName, SqlState};
+use crate::limits::{ACCEPT_PAUSE_MS, DRAIN_MS, LOGINS_AT_ONCE_MAX};
 use crate::metrics::{LoginOutcome, Metrics};
-use crate::session::login::LoginFault;
-use crate::session::{Allowed, Event, Session, Settings};
+use crate::session::{Allowed, Session, Settings};
 use crate::wire::startup::CancelKey;
-use crate::wire::upstream::put_error;
 
 /// All that serving clients needs, shared by their tasks.
 pub struct Service {
@@ -209,7 +207,9 @@ impl Service {
         if startup.asks_for_replication() {
             return relay(&mut client, &mut server).await;
         }
+        // Taken before the view is: a change in between is then followed at once.
         let orders = self.databases.orders();
+        let known = *orders.borrow();
         let Ok(view) = self
             .databases
             .role_view(opened.database.as_ref(), &admission)
@@ -232,6 +232,7 @@ impl Service {
                 SessionRecord::new(recorder, self.metrics.clone(), Arc::clone(who), role)
             }),
             orders,
+            known,
             renew: {
                 let databases = Arc::clone(&self.databases);
                 let database = opened.database.clone();
@@ -291,71 +292,6 @@ struct Opened {
     _place: OwnedSemaphorePermit,
 }
 
-/// Why a proven login gets no session.
-enum Refused {
-    TooMany,
-    NoDatabase,
-    NoRole,
-    NotReady(String),
-}
-
-impl From<Denial> for Refused {
-    fn from(denial: Denial) -> Self {
-        match denial {
-            Denial::NoDatabase => Self::NoDatabase,
-            Denial::NoRole => Self::NoRole,
-            Denial::NotReady(reason) => Self::NotReady(reason),
-        }
-    }
-}
-
-impl Refused {
-    fn outcome(&self) -> LoginOutcome {
-        match self {
-            Self::TooMany => LoginOutcome::TooMany,
-            Self::NoDatabase => LoginOutcome::NoDatabase,
-            Self::NoRole => LoginOutcome::NoRole,
-            Self::NotReady(_) => LoginOutcome::Upstream,
-        }
-    }
-
-    fn told(&self) -> (SqlState, String) {
-        match self {
-            Self::TooMany => (
-                SqlState::TOO_MANY_CONNECTIONS,
-                "sorry, too many clients already".to_owned(),
-            ),
-            Self::NoDatabase => (
-                SqlState::INVALID_CATALOG_NAME,
-                "the database is not configured".to_owned(),
-            ),
-            Self::NoRole => (
-                SqlState::INVALID_AUTHORIZATION,
-                "the login matches no role of the policy".to_owned(),
-            ),
-            Self::NotReady(reason) => {
-                tracing::warn!(reason, "a session could not be opened");
-                (
-                    SqlState::NOT_IN_PREREQUISITE_STATE,
-                    "the database cannot be served now".to_owned(),
-                )
-            }
-        }
-    }
-}
-
-/// Tells a proven client why it gets no session, and closes both sides.
-async fn refuse(mut logged_in: LoggedIn<TcpStream>, sqlstate: SqlState, message: &str) {
-    let mut out = BytesMut::new();
-    put_error(&mut out, "FATAL", sqlstate, (message, ""), None);
-    let parting = async {
-        // The client may be gone, or not reading: either way the connection ends here.
-        let _ = logged_in.client.write_all(&out).await;
-        let _ = logged_in.client.shutdown().await;
-    };
-    let _ = timeout(Duration::from_millis(FAREWELL_TIMEOUT_MS), parting).await;
-}
-
 /// The replication protocol, for those whom the policy names for it: both sides' bytes as they are.
 async fn relay<C, U>(client: &mut Leg<C>, server: &mut Leg<U>)
 where
@@ -369,47 +305,5 @@ where
     if first.await.is_ok() {
         // How such a connection ends is for its two ends to know.
         let _ = tokio::io::copy_bidirectional(&mut client.stream, &mut server.stream).await;
-    }
-}
-
-fn anonymous(peer: SocketAddr, named: Option<(UserName, DatabaseName)>) -> Arc<Who> {
-    let (user, database) = named.unzip();
-    Arc::new(Who {
-        session: 0,
-        client: peer.to_string(),
-        user,
-        role: None,
-        database,
-        application: String::new(),
-    })
-}
-
-fn outcome(fault: &LoginFault) -> LoginOutcome {
-    match fault {
-        LoginFault::Password => LoginOutcome::WrongPassword,
-        LoginFault::NoRole | LoginFault::Replication => LoginOutcome::NoRole,
-        LoginFault::NoDatabase => LoginOutcome::NoDatabase,
-        LoginFault::NoVerifier(_) | LoginFault::NotReady(_) | LoginFault::Upstream(_) => {
-            LoginOutcome::Upstream
-        }
-        LoginFault::Startup(_)
-        | LoginFault::StuffedBytes
-        | LoginFault::RepeatedRequest
-        | LoginFault::TlsHandshake
-        | LoginFault::TlsRequired
-        | LoginFault::SaslMessage
-        | LoginFault::Mechanism
-        | LoginFault::Scram
-        | LoginFault::Gone(_)
-        | LoginFault::Timeout => LoginOutcome::Broken,
-    }
-}
-
-impl<R: Record + Send> Record for Option<R> {
-    async fn record(&mut self, event: Event) -> Result<(), Unrecorded> {
-        match self {
-            Some(record) => record.record(event).await,
-            None => Ok(()),
-        }
     }
 }

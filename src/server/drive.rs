@@ -30,6 +30,16 @@ pub trait Record {
     fn record(&mut self, event: Event) -> impl Future<Output = Result<(), Unrecorded>> + Send;
 }
 
+/// Without a keyring there is no audit, and nothing treated to record.
+impl<R: Record + Send> Record for Option<R> {
+    async fn record(&mut self, event: Event) -> Result<(), Unrecorded> {
+        match self {
+            Some(record) => record.record(event).await,
+            None => Ok(()),
+        }
+    }
+}
+
 /// An event could not be recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the audit does not take records")]
@@ -69,6 +79,8 @@ pub struct Conduct<V, R> {
     pub record: R,
     /// what the server tells its sessions
     pub orders: watch::Receiver<Orders>,
+    /// what they were when the session's view was made
+    pub known: Orders,
     /// asked when the epoch changed
     pub renew: Box<Renew<V>>,
 }
@@ -98,9 +110,9 @@ pub async fn drive<C, U, V, R>(
     R: Record,
 {
     let mut client_gone = false;
-    let mut known = *conduct.orders.borrow();
+    let mut told = false;
+    follow(&mut session, &mut conduct, true);
     loop {
-        follow(&mut session, &mut conduct, &mut known);
         advance(&mut session, &mut client.input, &mut upstream.input);
         if perform(&mut session, &mut conduct.record).await.is_err() {
             session.dismiss(
@@ -109,6 +121,8 @@ pub async fn drive<C, U, V, R>(
                 Instant::now(),
             );
         }
+        follow(&mut session, &mut conduct, told);
+        told = false;
         if session.end().is_some() || (client_gone && !session.awaits_server()) {
             break;
         }
@@ -121,8 +135,7 @@ pub async fn drive<C, U, V, R>(
         .await
         {
             Ok(Outside::Work) => {}
-            // Waiting for the change has taken notice of it; `follow` has not yet.
-            Ok(Outside::Orders) => conduct.orders.mark_changed(),
+            Ok(Outside::Orders) => told = true,
             Ok(Outside::ClientGone) => client_gone = true,
             Ok(Outside::UpstreamGone) => session.dismiss(
                 SqlState::CONNECTION_FAILURE,
@@ -139,20 +152,22 @@ pub async fn drive<C, U, V, R>(
 }
 
 /// Takes the server's orders over: a new policy, or the end.
-fn follow<V: Veil, R>(session: &mut Session<V>, conduct: &mut Conduct<V, R>, known: &mut Orders) {
-    if conduct.orders.has_changed().unwrap_or(false) {
-        // Always asked anew: what changed may have changed between the session's view and its first order.
-        *known = *conduct.orders.borrow_and_update();
-        match (conduct.renew)() {
-            Renewal::Follow(veil) => session.renew(veil),
-            Renewal::Cut => session.dismiss(
-                SqlState::ADMIN_SHUTDOWN,
-                "terminating connection: the policy no longer admits this login",
-                Instant::now(),
-            ),
+fn follow<V: Veil, R>(session: &mut Session<V>, conduct: &mut Conduct<V, R>, told: bool) {
+    if told || conduct.orders.has_changed().unwrap_or(false) {
+        let orders = *conduct.orders.borrow_and_update();
+        let before = std::mem::replace(&mut conduct.known, orders);
+        if orders.epoch != before.epoch {
+            match (conduct.renew)() {
+                Renewal::Follow(veil) => session.renew(veil),
+                Renewal::Cut => session.dismiss(
+                    SqlState::ADMIN_SHUTDOWN,
+                    "terminating connection: the policy no longer admits this login",
+                    Instant::now(),
+                ),
+            }
         }
     }
-    if known.draining && session.is_idle() {
+    if conduct.known.draining && session.is_idle() {
         session.dismiss(
             SqlState::ADMIN_SHUTDOWN,
             "terminating connection: pgveil is shutting down",
@@ -312,3 +327,6 @@ where
     // The peers may be gone already, or not reading: either way the connection ends here.
     let _ = tokio::join!(timeout(limit, to_client), timeout(limit, to_upstream));
 }
+
+#[cfg(test)]
+mod tests;

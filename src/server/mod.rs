@@ -11,4 +11,5 @@ pub mod materials;
 pub mod record;
 pub mod reload;
 pub mod serve;
+mod turned_away;
 pub mod view;

@@ -17,8 +17,10 @@
 pub mod farewell;
 pub mod login;
 
+mod descriptions;
 mod event;
 mod extended;
+mod failures;
 mod pending;
 mod prepared;
 mod replies;
@@ -29,7 +31,7 @@ mod settle;
 mod texts;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::ident::{RelationName, SqlState};
 use crate::policy::decide::Treated;
@@ -140,6 +142,13 @@ pub struct Formats {
     pub stored: i16,
     /// as the client wants it
     pub shown: i16,
+}
+
+impl Formats {
+    /// The same with another format of what is stored.
+    fn of_stored(self, stored: i16) -> Self {
+        Self { stored, ..self }
+    }
 }
 
 /// A stored value that cannot be shown. Never carries the value.

@@ -2,8 +2,6 @@
 //!
 //! The server is not trusted: what is not due, or is malformed, ends the session with 08P01.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use bytes::BytesMut;
@@ -11,18 +9,12 @@ use bytes::BytesMut;
 use super::Veil;
 use super::event::{Ending, Event, StatementEnd};
 use super::pending::{Exchange, Expected};
-use super::prepared::{Portal, Statement};
-use super::report::{Fatal, Touched, write_touched};
-use super::rows::{Breach, RowMap, check, write_description};
-use super::run::{End, Flow, Session, forward};
+use super::report::Fatal;
+use super::run::{Flow, Session, forward};
 use crate::limits::PIPELINE_REPLIES_MAX;
-use crate::statement::plan::{ColumnPlan, Plan};
 use crate::wire::client::empty;
 use crate::wire::frame::{HEAD_BYTES, Sender, head};
-use crate::wire::upstream::{
-    Report, RowDescription, command_complete, parameter_description, parameter_status, put_error,
-    ready_for_query, rows_of, write_parameter_description,
-};
+use crate::wire::upstream::{command_complete, parameter_status, ready_for_query, rows_of};
 
 impl<V: Veil> Session<V> {
     /// Takes what it can of the server's bytes; what it leaves comes first at the next call.
@@ -153,109 +145,6 @@ impl<V: Veil> Session<V> {
         Ok(Flow::Replace)
     }
 
-    /// A RowDescription inside results: of a simple query's statement.
-    fn result_description(&mut self, body: &[u8]) -> Result<Flow, Fatal> {
-        let Some(Expected::Query(exchange, _)) = self.pending.head() else {
-            return Err(Fatal::of_upstream());
-        };
-        let plan = exchange.plan.clone();
-        let columns = plan.as_deref().and_then(|p| columns_of(p, exchange.index));
-        exchange.row = columns
-            .and_then(|c| RowMap::new(c, &[], false))
-            .map(Arc::new);
-        self.describe_columns(body, columns, None)
-    }
-
-    fn statement_description(&mut self, body: &[u8]) -> Result<Flow, Fatal> {
-        let Some(Expected::DescribeStatement(statement)) = self.pending.pop() else {
-            return Err(Fatal::of_upstream());
-        };
-        self.rest();
-        let columns = statement.as_deref().and_then(statement_columns);
-        let flow = self.describe_columns(body, columns, None)?;
-        if let Some(statement) = &statement {
-            statement.described.store(true, Ordering::Relaxed);
-        }
-        Ok(flow)
-    }
-
-    fn portal_description(&mut self, body: &[u8]) -> Result<Flow, Fatal> {
-        let Some(Expected::DescribePortal { portal, injected }) = self.pending.pop() else {
-            return Err(Fatal::of_upstream());
-        };
-        self.rest();
-        let columns = portal.as_deref().and_then(portal_columns);
-        let asked = portal.as_deref().map(|p| p.formats.as_slice());
-        let flow = self.describe_columns(body, columns, asked)?;
-        if injected {
-            self.scratch.clear();
-            return Ok(Flow::Replace);
-        }
-        Ok(flow)
-    }
-
-    /// Holds a RowDescription against the net, and shows logical types where columns are opened.
-    fn describe_columns(
-        &mut self,
-        body: &[u8],
-        columns: Option<&[ColumnPlan]>,
-        asked: Option<&[i16]>,
-    ) -> Result<Flow, Fatal> {
-        let description = RowDescription::read(body).map_err(violation)?;
-        check(&description, columns, &*self.veil)?;
-        let Some(columns) = columns else {
-            return Ok(Flow::Pass);
-        };
-        write_description(
-            &description,
-            columns,
-            asked,
-            (&*self.veil, &mut self.scratch),
-        )
-        .map_err(violation)?;
-        Ok(Flow::Replace)
-    }
-
-    /// ParameterDescription: the client is told logical types.
-    fn parameter_types(&mut self, body: &[u8]) -> Result<Flow, Fatal> {
-        let Some(Expected::DescribeStatement(Some(statement))) = self.pending.head() else {
-            return Ok(Flow::Pass);
-        };
-        let Some(plan) = &statement.plan else {
-            return Ok(Flow::Pass);
-        };
-        let mut oids = parameter_description(body).map_err(violation)?;
-        for parameter in plan.parameters() {
-            let index = usize::from(parameter.number.saturating_sub(1));
-            let declared = statement.declared.get(index).copied().unwrap_or(0);
-            if let Some(oid) = oids.get_mut(index) {
-                *oid = match declared {
-                    0 => self.veil.parameter_types(parameter).shown,
-                    declared => declared,
-                };
-            }
-        }
-        write_parameter_description(&mut self.scratch, &oids).map_err(violation)?;
-        Ok(Flow::Replace)
-    }
-
-    fn no_data(&mut self) -> Result<Flow, Fatal> {
-        let popped = self.pending.pop();
-        self.rest();
-        let (columns, injected) = match &popped {
-            Some(Expected::DescribeStatement(Some(s))) => (statement_columns(s), false),
-            Some(Expected::DescribePortal { portal, injected }) => {
-                (portal.as_deref().and_then(portal_columns), *injected)
-            }
-            _ => (None, false),
-        };
-        match (columns, injected) {
-            (Some(_), _) => Err(Breach::Unexpected.into()),
-            (None, true) => Ok(Flow::Replace),
-            (None, false) => Ok(Flow::Pass),
-        }
-    }
-
     /// ParseComplete, BindComplete, CloseComplete: a name now means what was said.
     fn acknowledge(&mut self, tag: u8, body: &[u8]) -> Result<Flow, Fatal> {
         empty(body).map_err(violation)?;
@@ -336,165 +225,14 @@ impl<V: Veil> Session<V> {
     }
 
     /// After a reply was taken: whether messages that wait may go on.
-    fn rest(&mut self) {
+    pub(super) fn rest(&mut self) {
         if self.pending.is_empty() || self.pending.len() == PIPELINE_REPLIES_MAX / 2 {
             self.wake();
         }
     }
-
-    fn notice(&mut self, body: &[u8]) -> Result<Flow, Fatal> {
-        let report = Report::read(body).map_err(violation)?;
-        self.write_report(&report, b'N')
-    }
-
-    fn error(&mut self, body: &[u8], now: Instant) -> Result<Flow, Fatal> {
-        let report = Report::read(body).map_err(violation)?;
-        self.copying = false;
-        let flow = self.write_report(&report, b'E')?;
-        let sqlstate = Some(report.sqlstate());
-        if report.is_fatal() {
-            self.end = Some(End::Upstream);
-            self.fail_head(sqlstate, now);
-            self.abandon(Ending::Lost, now);
-            return Ok(flow);
-        }
-        match self.pending.head() {
-            None => return Err(Fatal::of_upstream()),
-            Some(Expected::Query(exchange, _)) if exchange.failed => {
-                return Err(Fatal::of_upstream());
-            }
-            Some(Expected::Query(..)) => self.fail_head(sqlstate, now),
-            Some(Expected::Sync(_) | Expected::Call(_)) => {}
-            Some(_) => {
-                self.fail_head(sqlstate, now);
-                self.pending.pop();
-                self.skip_to_sync(now);
-            }
-        }
-        self.rest();
-        Ok(flow)
-    }
-
-    /// Records the failure of the statement whose reply was due.
-    fn fail_head(&mut self, sqlstate: Option<[u8; 5]>, now: Instant) {
-        let ending = (Ending::Failed, Ending::Skipped);
-        match self.pending.head() {
-            Some(Expected::Query(exchange, _) | Expected::Execute(exchange)) => {
-                exchange.end_all(ending, sqlstate, now, &mut self.events);
-                exchange.failed = true;
-            }
-            Some(Expected::Parse(_, statement)) => {
-                let statement = Arc::clone(statement);
-                self.record_failure(&statement, sqlstate, now);
-            }
-            Some(Expected::Bind(_, Some(portal))) => {
-                let statement = Arc::clone(&portal.statement);
-                self.record_failure(&statement, sqlstate, now);
-            }
-            _ => {}
-        }
-    }
-
-    /// Parse and Bind are on record only when they fail.
-    fn record_failure(&mut self, statement: &Statement, sqlstate: Option<[u8; 5]>, now: Instant) {
-        let subject = self.subject(&statement.text, statement.plan.as_ref());
-        let end = Exchange::new(subject, &statement.text, now).end(Ending::Failed, now);
-        self.events
-            .push(Event::End(StatementEnd { sqlstate, ..end }));
-    }
-
-    /// After an error in the extended protocol the server skips everything until the next Sync.
-    fn skip_to_sync(&mut self, now: Instant) {
-        loop {
-            match self.pending.head() {
-                Some(Expected::Sync(_)) => return,
-                None => {
-                    self.skipping = true;
-                    return;
-                }
-                Some(_) => {
-                    if let Some(skipped) = self.pending.pop() {
-                        self.skip(skipped, now);
-                    }
-                }
-            }
-        }
-    }
-
-    /// An error or a notice as the client may see it.
-    fn write_report(&mut self, report: &Report<'_>, tag: u8) -> Result<Flow, Fatal> {
-        let Some(head) = self.pending.head() else {
-            return Ok(Flow::Pass);
-        };
-        let (plan, text, sent): (&Arc<Plan>, _, &str) = match head {
-            Expected::Query(e, _) if e.refused.is_some() => {
-                return Ok(own_error(
-                    e.refused.as_ref(),
-                    report,
-                    tag,
-                    &mut self.scratch,
-                ));
-            }
-            Expected::Refused(own) => {
-                return Ok(own_error(Some(own), report, tag, &mut self.scratch));
-            }
-            Expected::Query(e, _) | Expected::Execute(e) => match (&e.plan, &e.sent) {
-                (Some(plan), Some(sent)) => (plan, &e.text, sent),
-                _ => return Ok(Flow::Pass),
-            },
-            Expected::Parse(_, statement) | Expected::DescribeStatement(Some(statement)) => {
-                match &statement.plan {
-                    Some(plan) => (plan, &statement.text, &statement.sent),
-                    None => return Ok(Flow::Pass),
-                }
-            }
-            Expected::Bind(_, Some(portal))
-            | Expected::DescribePortal {
-                portal: Some(portal),
-                ..
-            } => match &portal.statement.plan {
-                Some(plan) => (plan, &portal.statement.text, &portal.statement.sent),
-                None => return Ok(Flow::Pass),
-            },
-            Expected::Bind(..)
-            | Expected::DescribeStatement(None)
-            | Expected::DescribePortal { portal: None, .. }
-            | Expected::CloseStatement(_)
-            | Expected::ClosePortal(_)
-            | Expected::Sync(_)
-            | Expected::Call(_) => return Ok(Flow::Pass),
-        };
-        let touched = Touched {
-            text: text.as_str(),
-            sent,
-            sees_plain: plan
-                .statements()
-                .iter()
-                .all(|s| self.veil.sees_plain(&s.relations)),
-        };
-        write_touched(report, tag, &touched, &mut self.scratch).map_err(violation)?;
-        Ok(Flow::Replace)
-    }
 }
 
-/// Puts pgveil's own error in the place of the server's; a FATAL of the server and notices pass.
-fn own_error(
-    own: Option<&super::pending::OwnError>,
-    report: &Report<'_>,
-    tag: u8,
-    out: &mut BytesMut,
-) -> Flow {
-    match own {
-        Some(own) if tag == b'E' && !report.is_fatal() => {
-            let texts = (own.message.as_str(), own.hint.as_str());
-            put_error(out, "ERROR", own.sqlstate, texts, own.position);
-            Flow::Replace
-        }
-        _ => Flow::Pass,
-    }
-}
-
-fn violation(_: crate::wire::message::MessageFault) -> Fatal {
+pub(super) fn violation(_: crate::wire::message::MessageFault) -> Fatal {
     Fatal::of_upstream()
 }
 
@@ -505,18 +243,6 @@ fn may_copy(exchange: &Exchange) -> bool {
         statement.is_none_or(|s| !s.relations.is_empty())
     });
     !touched && exchange.refused.is_none() && !exchange.failed
-}
-
-fn columns_of(plan: &Plan, index: usize) -> Option<&[ColumnPlan]> {
-    plan.statements().get(index)?.columns.as_deref()
-}
-
-fn statement_columns(statement: &Statement) -> Option<&[ColumnPlan]> {
-    columns_of(statement.plan.as_deref()?, 0)
-}
-
-fn portal_columns(portal: &Portal) -> Option<&[ColumnPlan]> {
-    statement_columns(&portal.statement)
 }
 
 /// A command tag without its counts.

@@ -104,7 +104,12 @@ impl RowMap {
                 match (cell, row.value()?) {
                     (Cell::Show(column, formats), Some(stored)) => {
                         opened += 1;
-                        match veil.show(column, *formats, settings, stored) {
+                        let escaped = escaped_bytea(column, formats.stored, stored);
+                        let (stored, formats) = match &escaped {
+                            Some(bytes) => (bytes.as_slice(), formats.of_stored(1)),
+                            None => (stored, *formats),
+                        };
+                        match veil.show(column, formats, settings, stored) {
                             Ok(shown) => put_value(out, shown.as_deref())?,
                             Err(found) => {
                                 fault = Some(found);
@@ -123,6 +128,29 @@ impl RowMap {
             (Ok(()), _) => Ok(opened),
         }
     }
+}
+
+/// The bytes of a sealed value that the server wrote in its `escape` format (a client may set `bytea_output`);
+/// None for the usual `hex`.
+fn escaped_bytea(column: &ColumnPlan, format: i16, text: &[u8]) -> Option<Vec<u8>> {
+    if format != 0 || !is_sealed(column) || text.starts_with(b"\\x") {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [first, tail @ ..] = rest {
+        let (byte, left) = match (first, tail) {
+            (b'\\', [b'\\', left @ ..]) => (b'\\', left),
+            (b'\\', [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', left @ ..]) => {
+                ((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'), left)
+            }
+            (b'\\', _) => return None,
+            _ => (*first, tail),
+        };
+        bytes.push(byte);
+        rest = left;
+    }
+    Some(bytes)
 }
 
 /// The result formats to send in a Bind: sealed columns are asked for in binary, whatever the client asked for.

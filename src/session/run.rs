@@ -43,6 +43,8 @@ pub enum End {
 /// One client connection after login.
 pub struct Session<V> {
     pub(super) veil: Arc<V>,
+    /// takes its place as soon as no reply is due
+    next_veil: Option<Arc<V>>,
     pub(super) settings: Settings,
     allowed: Allowed,
     pub(super) pending: Pending,
@@ -86,6 +88,7 @@ impl<V: Veil> Session<V> {
     pub fn new(veil: Arc<V>, settings: Settings, allowed: Allowed) -> Self {
         Self {
             veil,
+            next_veil: None,
             settings,
             allowed,
             pending: Pending::default(),
@@ -108,9 +111,19 @@ impl<V: Veil> Session<V> {
         }
     }
 
-    /// Takes another version of policy and catalog; what was prepared is analysed again when it is next used.
+    /// Takes another version of policy and catalog, as soon as no reply is due: a result is shown by what its
+    /// statement was analysed under. What was prepared is analysed again when it is next used.
     pub fn renew(&mut self, veil: Arc<V>) {
-        self.veil = veil;
+        self.next_veil = Some(veil);
+        self.take_next_veil();
+    }
+
+    fn take_next_veil(&mut self) {
+        if self.pending.is_empty()
+            && let Some(veil) = self.next_veil.take()
+        {
+            self.veil = veil;
+        }
     }
 
     /// The bytes to be sent to the client; the caller takes away what it has sent.
@@ -210,7 +223,10 @@ impl<V: Veil> Session<V> {
                 "unexpected message type during COPY from stdin",
             ));
         }
-        if self.pending.len() >= PIPELINE_REPLIES_MAX && !self.copying && tag != b'X' {
+        self.take_next_veil();
+        let renews = self.next_veil.is_some() && matches!(tag, b'Q' | b'P' | b'B' | b'E');
+        let full = self.pending.len() >= PIPELINE_REPLIES_MAX && tag != b'X';
+        if !self.copying && (renews || full) {
             self.scratch.extend_from_slice(FLUSH);
             return Ok(Flow::Hold);
         }
@@ -320,7 +336,14 @@ impl<V: Veil> Session<V> {
             put_error(&mut self.to_client, "FATAL", fatal.sqlstate, texts, None);
         }
         self.end = Some(End::Stopped);
-        self.abandon(Ending::Stopped, now);
+        let sqlstate = <[u8; 5]>::try_from(fatal.sqlstate.0.as_bytes()).ok();
+        if let Some(Expected::Query(exchange, _) | Expected::Execute(exchange)) =
+            self.pending.head()
+        {
+            let ending = (Ending::Stopped, Ending::Skipped);
+            exchange.end_all(ending, sqlstate, now, &mut self.events);
+        }
+        self.abandon(Ending::Lost, now);
     }
 
     /// The connection is gone, or the session is to end: records how what still runs has ended.

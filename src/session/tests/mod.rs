@@ -1,6 +1,6 @@
 //! The session core over frames in memory: a fake server on one side, scripted clients on the other.
 
-mod fake;
+pub(crate) mod fake;
 mod scripts;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,10 +22,10 @@ use crate::wire::upstream::Report;
 use fake::{Fake, OPENED, SEALED};
 
 /// A veil over the fake server's language: `touched N` becomes `sealed N`, `refused` is refused.
-struct Stub {
-    version: u64,
+pub(crate) struct Stub {
+    pub version: u64,
     /// what `touched` becomes
-    plan: bool,
+    pub plan: bool,
 }
 
 fn treated() -> Arc<Treated> {
@@ -241,7 +241,7 @@ impl Bench {
     }
 }
 
-fn q(text: &str) -> Vec<u8> {
+pub(crate) fn q(text: &str) -> Vec<u8> {
     let mut out = BytesMut::new();
     write_query(&mut out, text.as_bytes()).unwrap();
     out.to_vec()
@@ -283,7 +283,7 @@ fn e(portal: &str, rows: i32) -> Vec<u8> {
     out.to_vec()
 }
 
-fn frame(tag: u8, body: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(tag: u8, body: &[u8]) -> Vec<u8> {
     let mut out = BytesMut::new();
     write_frame(&mut out, tag, |out| {
         out.put_slice(body);
@@ -294,7 +294,7 @@ fn frame(tag: u8, body: &[u8]) -> Vec<u8> {
 }
 
 /// The type bytes of the frames in a stream.
-fn tags(mut bytes: &[u8]) -> String {
+pub(crate) fn tags(mut bytes: &[u8]) -> String {
     let mut found = String::new();
     while let Some(head) = head(bytes, Sender::Upstream).unwrap() {
         found.push(char::from(head.tag));
@@ -304,7 +304,7 @@ fn tags(mut bytes: &[u8]) -> String {
     found
 }
 
-fn errors(mut bytes: &[u8]) -> Vec<String> {
+pub(crate) fn errors(mut bytes: &[u8]) -> Vec<String> {
     let mut found = Vec::new();
     while let Some(head) = head(bytes, Sender::Upstream).unwrap() {
         if head.tag == b'E' {

@@ -1,0 +1,167 @@
+//! ErrorResponse and NoticeResponse: whose they are, what they end, and what the client sees of them.
+//!
+//! After an error in the extended protocol the server skips everything until the next Sync, and so do the
+//! replies that are due.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::BytesMut;
+
+use super::Veil;
+use super::event::{Ending, Event, StatementEnd};
+use super::pending::{Exchange, Expected, OwnError};
+use super::prepared::Statement;
+use super::replies::violation;
+use super::report::{Fatal, Touched, write_touched};
+use super::run::{End, Flow, Session};
+use crate::statement::plan::Plan;
+use crate::wire::upstream::{Report, put_error};
+
+impl<V: Veil> Session<V> {
+    pub(super) fn notice(&mut self, body: &[u8]) -> Result<Flow, Fatal> {
+        let report = Report::read(body).map_err(violation)?;
+        self.write_report(&report, b'N')
+    }
+
+    pub(super) fn error(&mut self, body: &[u8], now: Instant) -> Result<Flow, Fatal> {
+        let report = Report::read(body).map_err(violation)?;
+        self.copying = false;
+        let flow = self.write_report(&report, b'E')?;
+        let sqlstate = Some(report.sqlstate());
+        if report.is_fatal() {
+            self.end = Some(End::Upstream);
+            self.fail_head(sqlstate, now);
+            self.abandon(Ending::Lost, now);
+            return Ok(flow);
+        }
+        match self.pending.head() {
+            None => return Err(Fatal::of_upstream()),
+            Some(Expected::Query(exchange, _)) if exchange.failed => {
+                return Err(Fatal::of_upstream());
+            }
+            Some(Expected::Query(..)) => self.fail_head(sqlstate, now),
+            Some(Expected::Sync(_) | Expected::Call(_)) => {}
+            Some(_) => {
+                self.fail_head(sqlstate, now);
+                self.pending.pop();
+                self.skip_to_sync(now);
+            }
+        }
+        self.rest();
+        Ok(flow)
+    }
+
+    /// Records the failure of the statement whose reply was due.
+    fn fail_head(&mut self, sqlstate: Option<[u8; 5]>, now: Instant) {
+        let ending = (Ending::Failed, Ending::Skipped);
+        match self.pending.head() {
+            Some(Expected::Query(exchange, _) | Expected::Execute(exchange)) => {
+                exchange.end_all(ending, sqlstate, now, &mut self.events);
+                exchange.failed = true;
+            }
+            Some(Expected::Parse(_, statement)) => {
+                let statement = Arc::clone(statement);
+                self.record_failure(&statement, sqlstate, now);
+            }
+            Some(Expected::Bind(_, Some(portal))) => {
+                let statement = Arc::clone(&portal.statement);
+                self.record_failure(&statement, sqlstate, now);
+            }
+            _ => {}
+        }
+    }
+
+    /// Parse and Bind are on record only when they fail.
+    fn record_failure(&mut self, statement: &Statement, sqlstate: Option<[u8; 5]>, now: Instant) {
+        let subject = self.subject(&statement.text, statement.plan.as_ref());
+        let end = Exchange::new(subject, &statement.text, now).end(Ending::Failed, now);
+        self.events
+            .push(Event::End(StatementEnd { sqlstate, ..end }));
+    }
+
+    /// After an error in the extended protocol the server skips everything until the next Sync.
+    fn skip_to_sync(&mut self, now: Instant) {
+        loop {
+            match self.pending.head() {
+                Some(Expected::Sync(_)) => return,
+                None => {
+                    self.skipping = true;
+                    return;
+                }
+                Some(_) => {
+                    if let Some(skipped) = self.pending.pop() {
+                        self.skip(skipped, now);
+                    }
+                }
+            }
+        }
+    }
+
+    /// An error or a notice as the client may see it.
+    fn write_report(&mut self, report: &Report<'_>, tag: u8) -> Result<Flow, Fatal> {
+        let Some(head) = self.pending.head() else {
+            return Ok(Flow::Pass);
+        };
+        let (plan, text, sent): (&Arc<Plan>, _, &str) = match head {
+            Expected::Query(e, _) if e.refused.is_some() => {
+                return Ok(own_error(
+                    e.refused.as_ref(),
+                    report,
+                    tag,
+                    &mut self.scratch,
+                ));
+            }
+            Expected::Refused(own) => {
+                return Ok(own_error(Some(own), report, tag, &mut self.scratch));
+            }
+            Expected::Query(e, _) | Expected::Execute(e) => match (&e.plan, &e.sent) {
+                (Some(plan), Some(sent)) => (plan, &e.text, sent),
+                _ => return Ok(Flow::Pass),
+            },
+            Expected::Parse(_, statement) | Expected::DescribeStatement(Some(statement)) => {
+                match &statement.plan {
+                    Some(plan) => (plan, &statement.text, &statement.sent),
+                    None => return Ok(Flow::Pass),
+                }
+            }
+            Expected::Bind(_, Some(portal))
+            | Expected::DescribePortal {
+                portal: Some(portal),
+                ..
+            } => match &portal.statement.plan {
+                Some(plan) => (plan, &portal.statement.text, &portal.statement.sent),
+                None => return Ok(Flow::Pass),
+            },
+            Expected::Bind(..)
+            | Expected::DescribeStatement(None)
+            | Expected::DescribePortal { portal: None, .. }
+            | Expected::CloseStatement(_)
+            | Expected::ClosePortal(_)
+            | Expected::Sync(_)
+            | Expected::Call(_) => return Ok(Flow::Pass),
+        };
+        let touched = Touched {
+            text: text.as_str(),
+            sent,
+            sees_plain: plan
+                .statements()
+                .iter()
+                .all(|s| self.veil.sees_plain(&s.relations)),
+        };
+        write_touched(report, tag, &touched, &mut self.scratch).map_err(violation)?;
+        Ok(Flow::Replace)
+    }
+}
+
+/// Puts pgveil's own error in the place of the server's; a FATAL of the server and notices pass.
+fn own_error(own: Option<&OwnError>, report: &Report<'_>, tag: u8, out: &mut BytesMut) -> Flow {
+    match own {
+        Some(own) if tag == b'E' && !report.is_fatal() => {
+            let texts = (own.message.as_str(), own.hint.as_str());
+            put_error(out, "ERROR", own.sqlstate, texts, own.position);
+            Flow::Replace
+        }
+        _ => Flow::Pass,
+    }
+}
