@@ -17,6 +17,7 @@ use super::admission::{Admission, Denial, Identity};
 use super::drive::{Orders, Renewal};
 use super::materials::Materials;
 use super::view::{RoleView, View};
+use crate::catalog::Snapshot;
 use crate::config::Config;
 use crate::ident::DatabaseName;
 use crate::limits::{CATALOG_LOAD_MS, CATALOG_POLL_MS};
@@ -39,6 +40,7 @@ pub struct Database {
     /// somebody wants a load now
     wanted: Notify,
     versions: AtomicU64,
+    publishing: Mutex<()>,
 }
 
 impl fmt::Debug for Database {
@@ -78,13 +80,21 @@ impl Database {
         };
         let client = slot.insert(client);
         let now = self.view();
-        let known = now.as_deref().map(|view| &view.snapshot);
+        let known = now.as_deref().map(|view| &*view.snapshot);
         let read = catalog::load(client, known);
         let limit = Duration::from_millis(CATALOG_LOAD_MS);
         let snapshot = tokio::time::timeout(limit, read)
             .await
             .map_err(|_| "reading the catalog: the server did not answer in time".to_owned())?
             .map_err(|fault| fault.to_string())?;
+        self.publish(databases, Some(snapshot))
+    }
+
+    /// Binds the policy in force to a snapshot, or anew to the one in use. True when what is in force has changed.
+    fn publish(&self, databases: &Databases, read: Option<Snapshot>) -> Result<bool, String> {
+        // One at a time, and policy and snapshot are taken inside: the last to publish has the latest of both.
+        let _one = self.publishing.lock();
+        let now = self.view();
         let materials = databases.materials.load_full();
         let entry = databases.config.database(self.name.as_str());
         let (Some(policy), Some(keyring)) = (
@@ -93,17 +103,20 @@ impl Database {
         ) else {
             return Err("no policy and keyring for it".to_owned());
         };
-        if let Some(view) = &now
-            && view.snapshot.version == snapshot.version
-            && Arc::ptr_eq(&view.policy, policy)
-        {
-            return Ok(false);
-        }
+        let changed = read.filter(|read| {
+            now.as_ref()
+                .is_none_or(|view| view.snapshot.version != read.version)
+        });
+        let snapshot = match (changed, &now) {
+            (Some(snapshot), _) => Arc::new(snapshot),
+            (None, None) => return Ok(false),
+            (None, Some(view)) if Arc::ptr_eq(&view.policy, policy) => return Ok(false),
+            (None, Some(view)) => Arc::clone(&view.snapshot),
+        };
         let version = self.versions.fetch_add(1, Ordering::Relaxed) + 1;
         let (bound, faults) = bind(&policy.policy, &snapshot, version, |domain| {
             keyring.domain(domain).map(|keys| keys.id())
         });
-        let vault = Vault::new(keyring, &bound, &snapshot);
         let metrics = &databases.metrics;
         if let Some(view) = &now {
             metrics.policy(&self.name, &view.policy.version, false);
@@ -111,10 +124,11 @@ impl Database {
         metrics.policy(&self.name, &policy.version, true);
         self.view.store(Some(Arc::new(View {
             version,
-            snapshot,
+            reaches: View::reaches(&policy.policy, &snapshot, &bound),
             policy: Arc::clone(policy),
+            vault: Vault::new(keyring, &bound, &snapshot),
+            snapshot,
             bound,
-            vault,
             faults,
         })));
         Ok(true)
@@ -256,7 +270,8 @@ impl Databases {
             .view()
             .ok_or_else(|| Denial::NotReady("its catalog was never read".to_owned()))?;
         // Bound to another policy than the one that admitted it: the next epoch brings them together.
-        Ok(RoleView::new(view, role.clone()))
+        RoleView::new(view, role.clone())
+            .ok_or_else(|| Denial::NotReady("its policy has changed".to_owned()))
     }
 
     /// What becomes of a session now that something changed: it goes on with a new view, or it is cut because
@@ -288,12 +303,15 @@ impl Databases {
     }
 
     /// Puts other policies and another keyring in force, in every open database.
-    pub async fn replace(self: &Arc<Self>, materials: Materials) {
+    pub fn replace(&self, materials: Materials) {
         self.materials.store(Arc::new(materials));
         let open: Vec<_> = self.lock().values().cloned().collect();
         for database in open {
-            // A fault stands in `not_ready`; the polling goes on.
-            let _ = self.refresh(&database).await;
+            // Bound to the snapshot in use, so that it is in force also while the catalog cannot be read.
+            if let Err(fault) = database.publish(self, None) {
+                database.fault.store(Some(Arc::new(fault)));
+            }
+            database.request_refresh();
         }
         self.orders.send_modify(|orders| orders.epoch += 1);
     }
@@ -330,6 +348,7 @@ impl Databases {
             fault: ArcSwapOption::empty(),
             wanted: Notify::new(),
             versions: AtomicU64::new(0),
+            publishing: Mutex::default(),
         });
         open.insert(name.clone(), Arc::clone(&database));
         tokio::spawn(keep_up(Arc::downgrade(self), Arc::downgrade(&database)));

@@ -63,7 +63,7 @@ async fn try_reload(config: &Arc<Config>, service: &Arc<Service>) -> Result<(), 
     for warning in &materials.warnings {
         tracing::warn!(%warning, "allowed, and probably not meant");
     }
-    service.databases.replace(materials).await;
+    service.databases.replace(materials);
     Ok(())
 }
 

@@ -3,12 +3,14 @@
 //! Immutable and shared. Joins the analysis, which has no keys, with the vault, which has no policy of its own,
 //! and turns their faults into refusals; decides nothing.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use super::materials::InForce;
 use crate::catalog::Snapshot;
 use crate::ident::{RelationName, RoleName};
+use crate::policy::Policy;
 use crate::policy::bind::BindFault;
 use crate::policy::decide::{Bound, Show, Store, Treated};
 use crate::session::{Filled, Formats, Given, Lexing, ParameterTypes, ShowFault, ShownType, Veil};
@@ -23,7 +25,7 @@ pub struct View {
     /// differs from every other view of this database in this process
     pub version: u64,
     /// the catalog
-    pub snapshot: Snapshot,
+    pub snapshot: Arc<Snapshot>,
     /// the policy as it was read
     pub policy: Arc<InForce>,
     /// the policy bound to the catalog
@@ -32,6 +34,22 @@ pub struct View {
     pub vault: Vault,
     /// what is not as the policy says
     pub faults: Vec<BindFault>,
+    /// what each of the policy's roles could reach: computed once, not by every session
+    pub reaches: BTreeMap<RoleName, Arc<Reach>>,
+}
+
+impl View {
+    /// What each role of a policy could reach.
+    pub fn reaches(
+        policy: &Policy,
+        snapshot: &Snapshot,
+        bound: &Bound,
+    ) -> BTreeMap<RoleName, Arc<Reach>> {
+        let roles = policy.roles().iter().map(|role| role.name());
+        roles
+            .map(|role| (role.clone(), Arc::new(Reach::new(snapshot, bound, role))))
+            .collect()
+    }
 }
 
 /// What one session looks through.
@@ -44,7 +62,7 @@ enum Kind {
     Treated {
         view: Arc<View>,
         role: RoleName,
-        reach: Reach,
+        reach: Arc<Reach>,
     },
 }
 
@@ -63,10 +81,10 @@ impl RoleView {
         Self(Kind::Untreated)
     }
 
-    /// A role's view.
-    pub fn new(view: Arc<View>, role: RoleName) -> Self {
-        let reach = Reach::new(&view.snapshot, &view.bound, &role);
-        Self(Kind::Treated { view, role, reach })
+    /// A role's view; None when the view's policy has no such role.
+    pub fn new(view: Arc<View>, role: RoleName) -> Option<Self> {
+        let reach = Arc::clone(view.reaches.get(&role)?);
+        Some(Self(Kind::Treated { view, role, reach }))
     }
 }
 
