@@ -1,4 +1,9 @@
 //! `apply` and `check` against a real PostgreSQL: what a table keeps, what is refused by name, what is found.
+#![allow(
+    clippy::too_many_lines,
+    reason = "a table, its change and what it must have kept read best in one piece"
+)]
+
 mod support;
 
 use std::collections::BTreeSet;

@@ -1,4 +1,6 @@
 //! A whole pgveil before a real PostgreSQL, from the command line's subcommands to a served, reloaded, ended one.
+#![allow(clippy::too_many_lines, reason = "what each role sees is one story")]
+
 mod support;
 
 use std::path::{Path, PathBuf};

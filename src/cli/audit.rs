@@ -30,6 +30,7 @@ pub struct Audit {
 }
 
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "one a process")]
 enum Asked {
     /// Finds any record that was changed, moved or cut
     Verify(Verify),

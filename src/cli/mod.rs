@@ -96,7 +96,10 @@ pub fn run() -> ExitCode {
         Ok(Exit::Done) => ExitCode::SUCCESS,
         Ok(Exit::HasWork) => ExitCode::from(2),
         Err(fault) => {
-            eprintln!("pgveil: {fault:?}");
+            eprintln!("pgveil: {fault}");
+            for cause in fault.chain().skip(1) {
+                eprintln!("  {cause}");
+            }
             ExitCode::from(FAULT)
         }
     }

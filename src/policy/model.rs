@@ -1,7 +1,7 @@
 //! The policy language as it is written: one struct a mapping, one enum a choice of words.
 //!
 //! The doc comments here are the text of `policies/REFERENCE.md` and of the JSON Schema. What a policy means is
-//! settled in [`super::load`]; a word that says "Not enforced by this version yet" is refused there.
+//! settled in [`mod@super::load`]; a word that says "Not enforced by this version yet" is refused there.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;

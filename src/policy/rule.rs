@@ -1,6 +1,6 @@
 //! The validated policy: roles in order, and one rule for each treated attribute.
 //!
-//! Made by [`super::load`] only. Knows no catalog: what is named here may not exist in a database.
+//! Made by [`mod@super::load`] only. Knows no catalog: what is named here may not exist in a database.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;

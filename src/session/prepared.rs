@@ -57,11 +57,14 @@ pub(super) enum Found<T> {
     Unsettled,
 }
 
+/// What a pipeline, by its number, changes a name to.
+type Tentative<T> = (u64, Option<Arc<T>>);
+
 /// Names of one kind.
 pub(super) struct Names<T> {
     confirmed: HashMap<Box<[u8]>, Arc<T>>,
     /// by name: the pipeline that changes it, and what to (None: closed)
-    tentative: HashMap<Box<[u8]>, (u64, Option<Arc<T>>)>,
+    tentative: HashMap<Box<[u8]>, Tentative<T>>,
 }
 
 impl<T> Default for Names<T> {

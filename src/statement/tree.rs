@@ -145,7 +145,7 @@ pub(super) enum Expr {
         array: bool,
         extent: Extent,
     },
-    /// `left = right`, `<>`, IS [NOT] DISTINCT FROM
+    /// `left = right`, `<>`, `IS [NOT] DISTINCT FROM`
     Compare {
         left: Box<Expr>,
         right: Box<Expr>,
@@ -169,7 +169,7 @@ pub(super) enum Expr {
         right: Box<Expr>,
         extent: Extent,
     },
-    /// IS [NOT] NULL
+    /// `IS [NOT] NULL`
     NullTest { operand: Box<Expr>, extent: Extent },
     /// `count(x)`, `count(DISTINCT x)`
     Count { argument: Box<Expr>, distinct: bool },

@@ -78,7 +78,7 @@ impl Resolver<'_> {
         })
     }
 
-    /// Binds IS [NOT] DISTINCT FROM, which is written in these words.
+    /// Binds `IS [NOT] DISTINCT FROM`, which is written in these words.
     pub(super) fn distinct(
         &mut self,
         left: &SqlExpr,
@@ -109,7 +109,7 @@ impl Resolver<'_> {
         })
     }
 
-    /// Binds IS [NOT] NULL, which is written in these words.
+    /// Binds `IS [NOT] NULL`, which is written in these words.
     pub(super) fn null_test(
         &mut self,
         operand: &SqlExpr,
