@@ -86,6 +86,10 @@ pub(super) struct Touched<'a> {
     pub sees_plain: bool,
 }
 
+/// The fields that hold no value: severities, SQLSTATE, the names of objects, places in the server's source.
+/// Detail, context, internal query and its position can each quote values.
+const KEPT_FIELDS: &[u8] = b"SVCstcdnFLR";
+
 /// Writes the server's report (`tag` `E` or `N`) as the client may see it.
 ///
 /// # Errors
@@ -110,18 +114,18 @@ pub(super) fn write_touched(
         .and_then(|p| std::str::from_utf8(p).ok()?.parse().ok())
         .and_then(|p| map_position(p, touched))
         .map(|p| p.to_string());
+    let shown = |&(code, text): &(u8, &'_ [u8])| {
+        let kept = KEPT_FIELDS.contains(&code) || (code == b'H' && keeps && !holds_sealed(text));
+        kept || code == b'M' || (code == b'P' && position.is_some())
+    };
     let fields: Vec<(u8, &[u8])> = report
         .fields()
         .iter()
-        .filter_map(|&(code, text)| match code {
-            b'S' | b'V' | b'C' | b's' | b't' | b'c' | b'd' | b'n' | b'F' | b'L' | b'R' => {
-                Some((code, text))
-            }
-            b'M' => Some((code, message.as_slice())),
-            b'P' => position.as_ref().map(|p| (code, p.as_bytes())),
-            b'H' if keeps && !holds_sealed(text) => Some((code, text)),
-            // Detail, context, internal query and its position can each quote values.
-            _ => None,
+        .filter(|field| shown(field))
+        .map(|&(code, text)| match (code, &position) {
+            (b'M', _) => (code, message.as_slice()),
+            (b'P', Some(position)) => (code, position.as_bytes()),
+            (code, _) => (code, text),
         })
         .collect();
     write_report(out, tag, &fields)
