@@ -12,8 +12,7 @@ use std::time::Duration;
 
 use prometheus::core::Collector;
 use prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 use crate::ident::{DatabaseName, DomainName, RoleName};
@@ -31,14 +30,11 @@ pub struct Metrics(Arc<Inner>);
 struct Inner {
     registry: Registry,
     statements: IntCounterVec,
-    added: Histogram,
-    upstream: Histogram,
+    duration: Histogram,
     values: IntCounterVec,
     refusals: IntCounterVec,
     sessions: IntGauge,
     logins: IntCounterVec,
-    plan_cache_hits: IntCounter,
-    plan_cache_misses: IntCounter,
     audit_lag: IntGauge,
     policy_info: IntGaugeVec,
     alarms: IntCounterVec,
@@ -98,11 +94,6 @@ fn seconds(registry: &Registry, name: &str, help: &str) -> Histogram {
     registered(registry, Histogram::with_opts(options))
 }
 
-/// A counter of no labels.
-fn counter(registry: &Registry, name: &str, help: &str) -> IntCounter {
-    registered(registry, IntCounter::new(name, help))
-}
-
 /// A gauge of no labels.
 fn gauge(registry: &Registry, name: &str, help: &str) -> IntGauge {
     registered(registry, IntGauge::new(name, help))
@@ -118,18 +109,11 @@ impl Inner {
                 STATEMENTS,
                 &["role", "kind", "path", "outcome"],
             ),
-            added: seconds(&r, "pgveil_added_seconds", ADDED),
-            upstream: seconds(&r, "pgveil_upstream_seconds", UPSTREAM),
+            duration: seconds(&r, "pgveil_statement_seconds", DURATION),
             values: counters(&r, "pgveil_values_total", VALUES, &["domain", "action"]),
             refusals: counters(&r, "pgveil_refusals_total", REFUSALS, &["reason"]),
             sessions: gauge(&r, "pgveil_sessions", "Sessions logged in now"),
             logins: counters(&r, "pgveil_logins_total", LOGINS, &["method", "outcome"]),
-            plan_cache_hits: counter(
-                &r,
-                "pgveil_plan_cache_hits_total",
-                "Plans found in the cache",
-            ),
-            plan_cache_misses: counter(&r, "pgveil_plan_cache_misses_total", "Plans made anew"),
             audit_lag: gauge(&r, "pgveil_audit_lag_records", AUDIT_LAG),
             policy_info: registered(
                 &r,
@@ -148,8 +132,7 @@ impl Inner {
 }
 
 const STATEMENTS: &str = "Statements, by role, kind, path and outcome";
-const ADDED: &str = "Time that pgveil itself added to a statement";
-const UPSTREAM: &str = "Time from sending a statement upstream to the end of its answer";
+const DURATION: &str = "Time from a client's message to the end of its answer";
 const VALUES: &str = "Values of treated attributes, by domain and what was done to them";
 const REFUSALS: &str = "Refused statements, by reason";
 const LOGINS: &str = "Logins, by method and outcome";
@@ -189,14 +172,9 @@ impl Metrics {
             .inc();
     }
 
-    /// The time pgveil itself added to a statement.
-    pub fn added(&self, time: Duration) {
-        self.0.added.observe(time.as_secs_f64());
-    }
-
-    /// The time the server took for a statement.
-    pub fn upstream(&self, time: Duration) {
-        self.0.upstream.observe(time.as_secs_f64());
+    /// The time from a client's message to the end of its answer.
+    pub fn duration(&self, time: Duration) {
+        self.0.duration.observe(time.as_secs_f64());
     }
 
     /// So many values of a domain were treated.
@@ -225,15 +203,6 @@ impl Metrics {
             .logins
             .with_label_values(&[method.as_str(), outcome.as_str()])
             .inc();
-    }
-
-    /// A plan was sought in the cache.
-    pub fn plan_cache(&self, hit: bool) {
-        if hit {
-            self.0.plan_cache_hits.inc();
-        } else {
-            self.0.plan_cache_misses.inc();
-        }
     }
 
     /// The audit has so many records more (or fewer) before its writer.
@@ -283,7 +252,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_has_every_name_of_the_contract() {
+    fn the_page_has_every_name() {
         let metrics = Metrics::new();
         let role = RoleName::new("app");
         metrics.statement(
@@ -292,13 +261,10 @@ mod tests {
             Path::Rewritten,
             Outcome::Done,
         );
-        metrics.added(Duration::from_micros(7));
-        metrics.upstream(Duration::from_millis(1));
+        metrics.duration(Duration::from_micros(7));
         metrics.values(&DomainName::new("email"), Action::Open, 12);
         metrics.refusal(Reason::of_word("policy"));
         metrics.login(LoginMethod::Scram, LoginOutcome::Done);
-        metrics.plan_cache(true);
-        metrics.plan_cache(false);
         metrics.audit_lag(3);
         metrics.policy(&DatabaseName::new("crm"), "1a2b", true);
         metrics.alarm(Alarm::NotAuthentic);
@@ -306,15 +272,12 @@ mod tests {
         let page = metrics.render();
         for line in [
             "pgveil_statements_total{kind=\"select\",outcome=\"done\",path=\"rewritten\",role=\"app\"} 1",
-            "pgveil_added_seconds_count 1",
-            "pgveil_upstream_seconds_count 1",
+            "pgveil_statement_seconds_count 1",
             "pgveil_values_total{action=\"open\",domain=\"email\"} 12",
             "pgveil_refusals_total{reason=\"policy\"} 1",
             "pgveil_refusals_total{reason=\"parse\"} 0",
             "pgveil_sessions 1",
             "pgveil_logins_total{method=\"scram_sha_256\",outcome=\"done\"} 1",
-            "pgveil_plan_cache_hits_total 1",
-            "pgveil_plan_cache_misses_total 1",
             "pgveil_audit_lag_records 3",
             "pgveil_policy_info{database=\"crm\",version=\"1a2b\"} 1",
             "pgveil_alarms_total{kind=\"not_authentic\"} 1",

@@ -79,6 +79,7 @@ impl SessionRecord {
         record.opened = Some(opened);
         record.sqlstate = sqlstate.map(|s| String::from_utf8_lossy(&s).into_owned());
         record.duration_us = u64::try_from(duration.as_micros()).ok();
+        self.metrics.duration(duration);
         self.metrics.statement(
             &self.role,
             Kind::of_command(subject.kind()),
