@@ -103,54 +103,67 @@ impl<V: Veil> Session<V> {
         let Some(head) = self.pending.head() else {
             return Ok(Flow::Pass);
         };
-        let (plan, text, sent): (&Arc<Plan>, _, &str) = match head {
-            Expected::Query(e, _) if e.refused.is_some() => {
-                return Ok(own_error(
-                    e.refused.as_ref(),
-                    report,
-                    tag,
-                    &mut self.scratch,
-                ));
+        let head: &Expected = head;
+        let own = match head {
+            Expected::Query(exchange, _) => exchange.refused.as_ref(),
+            Expected::Refused(own) => Some(own),
+            _ => None,
+        };
+        if own.is_some() {
+            return Ok(own_error(own, report, tag, &mut self.scratch));
+        }
+        let (plan, text, sent) = texts_of(head);
+        let sees_plain = match (plan, self.touched) {
+            (Some(plan), _) => {
+                let mut statements = plan.statements().iter();
+                statements.all(|s| self.veil.sees_plain(&s.relations))
             }
-            Expected::Refused(own) => {
-                return Ok(own_error(Some(own), report, tag, &mut self.scratch));
-            }
-            Expected::Query(e, _) | Expected::Execute(e) => match (&e.plan, &e.sent) {
-                (Some(plan), Some(sent)) => (plan, &e.text, sent),
-                _ => return Ok(Flow::Pass),
-            },
-            Expected::Parse(_, statement) | Expected::DescribeStatement(Some(statement)) => {
-                match &statement.plan {
-                    Some(plan) => (plan, &statement.text, &statement.sent),
-                    None => return Ok(Flow::Pass),
-                }
-            }
-            Expected::Bind(_, Some(portal))
-            | Expected::DescribePortal {
-                portal: Some(portal),
-                ..
-            } => match &portal.statement.plan {
-                Some(plan) => (plan, &portal.statement.text, &portal.statement.sent),
-                None => return Ok(Flow::Pass),
-            },
-            Expected::Bind(..)
-            | Expected::DescribeStatement(None)
-            | Expected::DescribePortal { portal: None, .. }
-            | Expected::CloseStatement(_)
-            | Expected::ClosePortal(_)
-            | Expected::Sync(_)
-            | Expected::Call(_) => return Ok(Flow::Pass),
+            // What a transaction did before may fail only now: deferred constraints and triggers.
+            (None, Some(sees_plain)) if !report.names_only() => sees_plain,
+            (None, _) => return Ok(Flow::Pass),
         };
         let touched = Touched {
-            text: text.as_str(),
+            text,
             sent,
-            sees_plain: plan
-                .statements()
-                .iter()
-                .all(|s| self.veil.sees_plain(&s.relations)),
+            sees_plain,
         };
         write_touched(report, tag, &touched, &mut self.scratch).map_err(violation)?;
         Ok(Flow::Replace)
+    }
+}
+
+fn of_statement(statement: &Statement) -> (Option<&Arc<Plan>>, &str, &str) {
+    let text = statement.text.as_str();
+    match &statement.plan {
+        Some(plan) => (Some(plan), text, &statement.sent),
+        None => (None, text, text),
+    }
+}
+
+/// The plan of the message that a reply is due for, the client's text, and the text sent in its place.
+fn texts_of(head: &Expected) -> (Option<&Arc<Plan>>, &str, &str) {
+    match head {
+        Expected::Query(exchange, _) | Expected::Execute(exchange) => {
+            let text = exchange.text.as_str();
+            let sent = exchange.sent.as_deref().unwrap_or(text);
+            (exchange.plan.as_ref(), text, sent)
+        }
+        Expected::Parse(_, statement) | Expected::DescribeStatement(Some(statement)) => {
+            of_statement(statement)
+        }
+        Expected::Bind(_, Some(portal))
+        | Expected::DescribePortal {
+            portal: Some(portal),
+            ..
+        } => of_statement(&portal.statement),
+        Expected::Bind(_, None)
+        | Expected::DescribeStatement(None)
+        | Expected::DescribePortal { portal: None, .. }
+        | Expected::CloseStatement(_)
+        | Expected::ClosePortal(_)
+        | Expected::Sync(_)
+        | Expected::Call(_)
+        | Expected::Refused(_) => (None, "", ""),
     }
 }
 

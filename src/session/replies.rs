@@ -177,6 +177,11 @@ impl<V: Veil> Session<V> {
             return Err(Fatal::of_upstream());
         }
         let end = exchange.end(ending, now);
+        let relations = end.subject.relations();
+        if !relations.is_empty() {
+            let sees_plain = self.veil.sees_plain(relations);
+            self.touched = Some(self.touched.unwrap_or(true) && sees_plain);
+        }
         let rows = tag.map_or(end.rows, rows_of).max(end.rows);
         self.events.push(Event::End(StatementEnd {
             tag: tag.map(command_of),
@@ -216,6 +221,7 @@ impl<V: Veil> Session<V> {
         if status == b'I' {
             // Every portal that pgveil knows ends with its transaction.
             self.portals.forget();
+            self.touched = None;
         }
         if !self.pending.ready_awaited() {
             self.window.settle();

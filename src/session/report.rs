@@ -90,7 +90,8 @@ pub(super) struct Touched<'a> {
 /// Detail, context, internal query and its position can each quote values.
 const KEPT_FIELDS: &[u8] = b"SVCstcdnFLR";
 
-/// Writes the server's report (`tag` `E` or `N`) as the client may see it.
+/// Writes the server's report (`tag` `E` or `N`) as the client may see it: a notice that may quote a value not at
+/// all.
 ///
 /// # Errors
 /// [`MessageFault::TooLong`].
@@ -103,8 +104,11 @@ pub(super) fn write_touched(
     let message = report.field(b'M').unwrap_or_default();
     let keeps = match touched.sees_plain {
         true => !holds_sealed(message),
-        false => keeps_message(report),
+        false => report.names_only(),
     };
+    if tag == b'N' && !keeps {
+        return Ok(());
+    }
     let message = match keeps {
         true => message.to_vec(),
         false => generic_message(report).into_bytes(),
@@ -134,20 +138,6 @@ pub(super) fn write_touched(
 /// Whether a text quotes a sealed value (its first bytes in hex).
 fn holds_sealed(text: &[u8]) -> bool {
     text.windows(6).any(|w| w.eq_ignore_ascii_case(b"d55676"))
-}
-
-/// Whether the message of that SQLSTATE can only quote names and the client's own words. A context (`W`) means
-/// that code ran, whose errors may quote anything.
-fn keeps_message(report: &Report<'_>) -> bool {
-    let sqlstate = report.sqlstate();
-    let class = &sqlstate[..2];
-    report.field(b'W').is_none()
-        && [
-            b"08", b"0A", b"25", b"26", b"34", b"3D", b"3F", b"40", b"42", b"53", b"54", b"55",
-            b"57",
-        ]
-        .iter()
-        .any(|known| class == known.as_slice())
 }
 
 /// A message that names objects and no value.

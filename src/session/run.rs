@@ -57,6 +57,8 @@ pub struct Session<V> {
     pub(super) skipping: bool,
     /// the server takes COPY data
     pub(super) copying: bool,
+    /// there once a statement of this transaction met treated attributes: whether the role sees all of them plain
+    pub(super) touched: Option<bool>,
     /// the transaction status last reported: `I`, `T` or `E`
     pub(super) status: u8,
     /// the next client message waits for a reply
@@ -98,6 +100,7 @@ impl<V: Veil> Session<V> {
             pipeline: 0,
             skipping: false,
             copying: false,
+            touched: None,
             status: b'I',
             held: false,
             client_passing: 0,

@@ -278,6 +278,17 @@ impl<'a> Report<'a> {
             .unwrap_or(*b"XX000")
     }
 
+    /// Whether its message can only quote names and the client's own words: by its SQLSTATE's class, and only
+    /// without a context (`W`), which means that code ran whose errors may quote anything.
+    pub fn names_only(&self) -> bool {
+        const CLASSES: &[&[u8; 2]] = &[
+            b"08", b"0A", b"25", b"26", b"34", b"3D", b"3F", b"40", b"42", b"53", b"54", b"55",
+            b"57",
+        ];
+        let sqlstate = self.sqlstate();
+        self.field(b'W').is_none() && CLASSES.iter().any(|class| sqlstate.starts_with(*class))
+    }
+
     /// The fields in order.
     pub fn fields(&self) -> &[(u8, &'a [u8])] {
         &self.fields

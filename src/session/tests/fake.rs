@@ -1,6 +1,7 @@
 //! A server in memory that keeps PostgreSQL's order of replies: skipping until Sync, names, row limits, COPY.
 //!
-//! Texts are its own small language: `rows N`, `sealed N`, `fail`, `late`, `copyin`, `copyout`, `off`, `take $1`.
+//! Texts are its own small language: `rows N`, `sealed N`, `fail`, `late`, `copyin`, `copyout`, `off`, `take $1`,
+//! `commit` (a notice and an error that quote a value).
 
 use std::collections::HashMap;
 
@@ -23,6 +24,7 @@ pub struct Fake {
     statements: HashMap<Vec<u8>, String>,
     portals: HashMap<Vec<u8>, (String, u64)>,
     skipping: bool,
+    pub in_transaction: bool,
     copying: Option<bool>,
     failed: bool,
     pub texts: Vec<String>,
@@ -155,7 +157,10 @@ impl Fake {
             .unwrap();
         }
         self.portals.clear();
-        put_ready_for_query(&mut self.held, b'I');
+        put_ready_for_query(
+            &mut self.held,
+            if self.in_transaction { b'T' } else { b'I' },
+        );
         out.extend_from_slice(&self.held.split());
     }
 
@@ -202,7 +207,9 @@ impl Fake {
         match word {
             "refused" if self.plain => Err("refused"),
             "touched" if self.plain => Ok(()),
-            "rows" | "sealed" | "late" | "copyin" | "copyout" | "off" | "take" | "" => Ok(()),
+            "rows" | "sealed" | "late" | "copyin" | "copyout" | "off" | "take" | "commit" | "" => {
+                Ok(())
+            }
             "fail" => Err("fail"),
             _ => Err("syntax error"),
         }
@@ -342,6 +349,21 @@ impl Fake {
                 self.complete("SET");
             }
             "" => self.put(b'I', b""),
+            "commit" => {
+                let fields: &[(u8, &[u8])] = &[
+                    (b'S', b"ERROR"),
+                    (b'C', b"23505"),
+                    (
+                        b'M',
+                        b"duplicate key value violates unique constraint \"k\"",
+                    ),
+                    (b'D', b"Key (c)=(secret) already exists."),
+                    (b'n', b"k"),
+                ];
+                write_report(&mut self.held, b'N', fields).unwrap();
+                write_report(&mut self.held, b'E', fields).unwrap();
+                self.failed = true;
+            }
             _ => self.complete("INSERT 0 1"),
         }
         Ok(0)

@@ -241,6 +241,28 @@ fn large_rows_pass_before_they_are_complete() {
     assert_eq!(bench.received, row);
 }
 
+#[test]
+fn p14_what_a_transaction_did_before_may_not_speak_when_it_ends() {
+    let mut bench = Bench::new();
+    bench.fake.in_transaction = true;
+    let received = bench.run(&q("commit"));
+    assert!(
+        received.windows(6).any(|w| w == b"secret"),
+        "nothing treated was met"
+    );
+    bench.run(&[p("", "take $1"), b("", "", &["x"]), e("", 0), SYNC.to_vec()].concat());
+    let received = bench.run(&q("commit"));
+    assert!(errors(&received)[0].starts_with("ERROR 23505 duplicate key"));
+    assert!(!received.windows(6).any(|w| w == b"secret"));
+    bench.fake.in_transaction = false;
+    bench.run(&q("rows 1"));
+    let received = bench.run(&q("commit"));
+    assert!(
+        received.windows(6).any(|w| w == b"secret"),
+        "another transaction"
+    );
+}
+
 /// One message of a random client.
 fn message() -> impl Strategy<Value = Vec<u8>> {
     let text = prop::sample::select(vec![
