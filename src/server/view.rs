@@ -10,11 +10,12 @@ use std::sync::Arc;
 use super::materials::InForce;
 use crate::catalog::Snapshot;
 use crate::ident::{RelationName, RoleName};
+use crate::metrics::{Action, Metrics};
 use crate::policy::Policy;
 use crate::policy::bind::BindFault;
 use crate::policy::decide::{Bound, Show, Store, Treated};
 use crate::session::{Filled, Formats, Given, Lexing, ParameterTypes, ShowFault, ShownType, Veil};
-use crate::statement::plan::{ColumnPlan, Outcome, ParameterPlan, Plan, Refusal, Shape};
+use crate::statement::plan::{ColumnPlan, Outcome, ParameterPlan, Piece, Plan, Refusal, Shape};
 use crate::statement::{self, Context, Reach};
 use crate::types::{LogicalType, TextSettings};
 use crate::values::{self, FillFault, Vault};
@@ -64,6 +65,7 @@ enum Kind {
         view: Arc<View>,
         role: RoleName,
         reach: Arc<Reach>,
+        metrics: Metrics,
     },
 }
 
@@ -83,9 +85,14 @@ impl RoleView {
     }
 
     /// A role's view; None when the view's policy has no such role.
-    pub fn new(view: Arc<View>, role: RoleName) -> Option<Self> {
+    pub fn new(view: Arc<View>, role: RoleName, metrics: Metrics) -> Option<Self> {
         let reach = Arc::clone(view.reaches.get(&role)?);
-        Some(Self(Kind::Treated { view, role, reach }))
+        Some(Self(Kind::Treated {
+            view,
+            role,
+            reach,
+            metrics,
+        }))
     }
 }
 
@@ -100,7 +107,9 @@ impl Veil for RoleView {
     fn analyse(&self, text: &str, lexing: Lexing) -> Outcome {
         match &self.0 {
             Kind::Untreated => Outcome::Untouched,
-            Kind::Treated { view, role, reach } => statement::analyse(
+            Kind::Treated {
+                view, role, reach, ..
+            } => statement::analyse(
                 text,
                 &Context {
                     snapshot: &view.snapshot,
@@ -120,6 +129,11 @@ impl Veil for RoleView {
 
     fn fill(&self, plan: &Plan, settings: &TextSettings) -> Result<String, Refusal> {
         let filled = self.vault()?.fill(plan, settings);
+        for piece in plan.pieces() {
+            if let Piece::Slot(slot) = piece {
+                self.count(&slot.attribute, stored_by(&slot.attribute));
+            }
+        }
         filled
             .map(|ready| ready.as_str().to_owned())
             .map_err(|fault| refusal(&fault))
@@ -137,6 +151,7 @@ impl Veil for RoleView {
             value: Some(given.value),
         };
         let filled = self.vault()?.fill_parameter(plan, parameter, settings);
+        self.count(&plan.attribute, stored_by(&plan.attribute));
         match filled {
             Ok(Some(value)) => Ok(Filled {
                 format: values::parameter_format(plan, given.format),
@@ -190,6 +205,11 @@ impl Veil for RoleView {
             server: formats.stored,
             client: formats.shown,
         };
+        if let ColumnPlan::Open { attribute, show } = column
+            && let Some(action) = shown_by(attribute, show)
+        {
+            self.count(attribute, action);
+        }
         vault
             .show(column, formats, settings, Some(stored))
             .map_err(|fault| ShowFault {
@@ -220,7 +240,32 @@ impl Veil for RoleView {
     }
 }
 
+/// What is done to a value on its way into the database.
+fn stored_by(attribute: &Treated) -> Action {
+    match attribute.store {
+        Store::Tokenise(_) => Action::Tokenise,
+        Store::Plain | Store::Encrypt { .. } => Action::Seal,
+    }
+}
+
+/// What is done to a value on its way to the role; None when it is shown as it lies, or not at all.
+fn shown_by(attribute: &Treated, show: &Show) -> Option<Action> {
+    match (show, &attribute.store) {
+        (Show::Null | Show::Stored | Show::Refuse, _) | (Show::Plain, Store::Plain) => None,
+        (Show::Mask(_), _) => Some(Action::Mask),
+        (Show::Token(_), _) => Some(Action::Tokenise),
+        (Show::Plain, Store::Encrypt { .. }) => Some(Action::Open),
+        (Show::Plain, Store::Tokenise(_)) => Some(Action::Detokenise),
+    }
+}
+
 impl RoleView {
+    fn count(&self, attribute: &Treated, action: Action) {
+        if let Kind::Treated { metrics, .. } = &self.0 {
+            metrics.values(&attribute.domain, action, 1);
+        }
+    }
+
     fn vault(&self) -> Result<&Vault, Refusal> {
         match &self.0 {
             Kind::Untreated => Err(impossible("a plan in a database without a policy")),
