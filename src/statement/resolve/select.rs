@@ -84,16 +84,7 @@ impl Resolver<'_> {
             conditions: joined.conditions,
             group_by: Vec::new(),
         };
-        match distinct {
-            None | Some(Distinct::All) => {}
-            Some(Distinct::Distinct) => bound.distinct = true,
-            Some(Distinct::On(on)) => {
-                for key in on {
-                    let key = self.key(key, &bound.items, &scope, Prefer::Output)?;
-                    bound.distinct_on.push(key);
-                }
-            }
-        }
+        self.distinct(distinct.as_ref(), &mut bound, &scope)?;
         for condition in selection.iter().chain(having) {
             let condition = self.expr(condition, &scope)?;
             bound.conditions.push(condition);
@@ -104,6 +95,26 @@ impl Resolver<'_> {
         let mut query = plain_query(Body::Select(Box::new(bound)), outputs);
         query.sources = joined.sources;
         Ok((query, scope))
+    }
+
+    /// DISTINCT, and what DISTINCT ON compares.
+    fn distinct(
+        &mut self,
+        distinct: Option<&Distinct>,
+        bound: &mut Select,
+        scope: &Scope<'_>,
+    ) -> Result<(), Refusal> {
+        match distinct {
+            None | Some(Distinct::All) => {}
+            Some(Distinct::Distinct) => bound.distinct = true,
+            Some(Distinct::On(on)) => {
+                for key in on {
+                    let key = self.key(key, &bound.items, scope, Prefer::Output)?;
+                    bound.distinct_on.push(key);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// WINDOW: what its definitions compute is a condition.
