@@ -84,7 +84,7 @@ impl Resolver<'_> {
             conditions: joined.conditions,
             group_by: Vec::new(),
         };
-        self.distinct(distinct.as_ref(), &mut bound, &scope)?;
+        self.distinct_rows(distinct.as_ref(), &mut bound, &scope)?;
         for condition in selection.iter().chain(having) {
             let condition = self.expr(condition, &scope)?;
             bound.conditions.push(condition);
@@ -98,7 +98,7 @@ impl Resolver<'_> {
     }
 
     /// DISTINCT, and what DISTINCT ON compares.
-    fn distinct(
+    fn distinct_rows(
         &mut self,
         distinct: Option<&Distinct>,
         bound: &mut Select,
