@@ -98,11 +98,35 @@ impl Vault {
             .get(&(planned.relation_oid, planned.attnum))
             .ok_or(KeyFault::OtherPolicy)?;
         // A plan of an earlier policy or catalog is good here only if it says the same of the attribute.
-        if !Arc::ptr_eq(&entry.treated, planned) && *entry.treated != **planned {
+        if !Arc::ptr_eq(&entry.treated, planned) && !is_same_but_cast(&entry.treated, planned) {
             return Err(KeyFault::OtherPolicy);
         }
         entry.keys.as_ref().map_err(Clone::clone)
     }
+}
+
+/// Whether a plan's attribute is the bound one, cast at most to another type of its class (whose canonical form is
+/// the same).
+fn is_same_but_cast(bound: &Treated, planned: &Treated) -> bool {
+    let Treated {
+        name,
+        relation_oid,
+        attnum,
+        logical,
+        store,
+        domain,
+        domain_is_own,
+        not_ready,
+        sight,
+    } = planned;
+    bound.logical.class() == logical.class()
+        && (bound.relation_oid, bound.attnum) == (*relation_oid, *attnum)
+        && bound.domain_is_own == *domain_is_own
+        && bound.name == *name
+        && bound.store == *store
+        && bound.domain == *domain
+        && bound.not_ready == *not_ready
+        && bound.sight == *sight
 }
 
 /// What `apply` recorded of an attribute.
