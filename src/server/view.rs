@@ -228,6 +228,22 @@ impl Veil for RoleView {
         }
     }
 
+    fn sees_everything(&self) -> bool {
+        match &self.0 {
+            Kind::Untreated => true,
+            Kind::Treated { view, role, .. } => !view.bound.is_restricted(role),
+        }
+    }
+
+    fn mentions(&self, text: &str, lexing: Lexing) -> bool {
+        match &self.0 {
+            Kind::Untreated => false,
+            Kind::Treated { reach, .. } => {
+                statement::mentions(text, reach, lexing.standard_conforming_strings)
+            }
+        }
+    }
+
     fn sees_plain(&self, relations: &[RelationName]) -> bool {
         match &self.0 {
             Kind::Untreated => true,

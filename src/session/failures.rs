@@ -13,8 +13,9 @@ use super::event::{Ending, Event, StatementEnd};
 use super::pending::{Exchange, Expected, OwnError};
 use super::prepared::Statement;
 use super::replies::violation;
-use super::report::{Fatal, Touched, write_touched};
+use super::report::{Fatal, Touched, may_quote_rows, write_touched};
 use super::run::{End, Flow, Session};
+use super::settle::Lexing;
 use crate::statement::plan::Plan;
 use crate::wire::upstream::{Report, put_error};
 
@@ -120,6 +121,9 @@ impl<V: Veil> Session<V> {
             }
             // What a transaction did before may fail only now: deferred constraints and triggers.
             (None, Some(sees_plain)) if !report.names_only() => sees_plain,
+            (None, _) if quotes_rows(&*self.veil, report, text, self.settings.lexing) => {
+                self.veil.sees_everything()
+            }
             (None, _) => return Ok(Flow::Pass),
         };
         let touched = Touched {
@@ -165,6 +169,14 @@ fn texts_of(head: &Expected) -> (Option<&Arc<Plan>>, &str, &str) {
         | Expected::Call(_)
         | Expected::Refused(_) => (None, "", ""),
     }
+}
+
+/// Whether a report on a text that passed untouched may quote what is treated all the same: a failing row is quoted
+/// whole where the text names a treated relation; for restricted sight also what a constraint that waited for
+/// COMMIT, or code of the server's, may quote.
+fn quotes_rows<V: Veil>(veil: &V, report: &Report<'_>, text: &str, lexing: Lexing) -> bool {
+    !report.names_only()
+        && (veil.mentions(text, lexing) || (!veil.sees_everything() && may_quote_rows(report)))
 }
 
 /// Puts pgveil's own error in the place of the server's; a FATAL of the server and notices pass.

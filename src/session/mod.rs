@@ -93,6 +93,12 @@ pub trait Veil {
 
     /// Whether the role sees every treated attribute of these relations plain.
     fn sees_plain(&self, relations: &[RelationName]) -> bool;
+
+    /// Whether the role sees every treated attribute of the database plain.
+    fn sees_everything(&self) -> bool;
+
+    /// Whether a text names anything that leads to a treated attribute.
+    fn mentions(&self, text: &str, lexing: Lexing) -> bool;
 }
 
 /// A parameter as the client gave it.

@@ -135,6 +135,15 @@ pub(super) fn write_touched(
     write_report(out, tag, &fields)
 }
 
+/// Whether a report may quote a row or what code of the server's had at hand, whatever the statement named:
+/// integrity violations (class 23), and all that has a context.
+pub(super) fn may_quote_rows(report: &Report<'_>) -> bool {
+    report.field(b'W').is_some()
+        || [b"23", b"P0"]
+            .iter()
+            .any(|c| report.sqlstate().starts_with(*c))
+}
+
 /// Whether a text quotes a sealed value (its first bytes in hex).
 fn holds_sealed(text: &[u8]) -> bool {
     text.windows(6).any(|w| w.eq_ignore_ascii_case(b"d55676"))

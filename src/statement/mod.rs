@@ -96,6 +96,17 @@ fn unlexed(text: &str, reach: &Reach) -> Result<Option<plan::Plan>, Refusal> {
     }
 }
 
+/// Whether a text names anything that reaches something treated for the role.
+pub fn mentions(text: &str, reach: &Reach, standard_conforming_strings: bool) -> bool {
+    if reach.nothing {
+        return false;
+    }
+    match lex::lex(text, standard_conforming_strings) {
+        Ok(tokens) => reach.touches(&tokens),
+        Err(_) => reach.touches_raw(text),
+    }
+}
+
 /// What must hold before a text that touches something treated is read any further.
 fn settled(text: &str, context: &Context<'_>) -> Result<(), Refusal> {
     if !context.client_encoding_is_utf8 {
