@@ -223,19 +223,43 @@ impl<'a> Binder<'a> {
         })
     }
 
+    /// Whether a table that the policy does not name could be one that it names, under another name: one of the
+    /// policy's is not there, and apply has been at this one. Then what the policy only masks has to stay masked.
+    fn may_have_moved(&self, relation: &Relation) -> bool {
+        let rules = self.policy.rules();
+        let is_named = rules.iter().any(|rule| rule.name.relation == relation.name);
+        let one_is_missing = || {
+            rules
+                .iter()
+                .any(|rule| self.snapshot.relation(&rule.name.relation).is_none())
+        };
+        !is_named
+            && relation
+                .attributes
+                .iter()
+                .any(|a| a.stored != Stored::Plain)
+            && one_is_missing()
+    }
+
     /// What apply left in the database and the policy does not name: nobody may touch it, for what is written
     /// there would lie plain, or as a value in place of a token.
     fn unnamed(&mut self) {
         let policy = self.policy;
         let named: HashSet<&AttributeName> = policy.rules().iter().map(|rule| &rule.name).collect();
         for relation in self.snapshot.relations() {
+            let moved = self.may_have_moved(relation);
             for attribute in &relation.attributes {
                 let name = AttributeName::new(relation.name.clone(), attribute.name.clone());
-                if attribute.stored == Stored::Plain || named.contains(&name) {
+                let untreated = attribute.stored == Stored::Plain && !moved;
+                if untreated || named.contains(&name) {
                     continue;
                 }
-                let message =
-                    "the database holds it sealed or tokenised, and the policy does not name it";
+                let message = match attribute.stored {
+                    Stored::Plain => "a table of the policy is missing, and this one may be it",
+                    _ => {
+                        "the database holds it sealed or tokenised, and the policy does not name it"
+                    }
+                };
                 let help = "name it in the policy, or run `pgveil revert` with the policy it was applied by";
                 let logical =
                     LogicalType::from_oid(attribute.logical.oid, attribute.logical.typmod);
