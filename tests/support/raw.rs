@@ -159,6 +159,23 @@ impl Raw {
         frames
     }
 
+    /// Frames up to ReadyForQuery; panics with what was said when the session ends before it.
+    pub fn until_ready_or_fatal(&mut self, what: &str) -> Vec<(u8, Vec<u8>)> {
+        let mut frames = Vec::new();
+        loop {
+            let frame = self.frame();
+            let said = String::from_utf8_lossy(&frame.1).into_owned();
+            assert!(
+                frame.0 != b'E' || !said.contains("SFATAL"),
+                "{what}: the session ends: {said}"
+            );
+            frames.push(frame);
+            if frames.last().is_some_and(|f| f.0 == b'Z') {
+                return frames;
+            }
+        }
+    }
+
     /// Whether the other side has closed the connection.
     pub fn is_closed(&mut self) -> bool {
         matches!(self.stream.read(&mut [0]), Ok(0) | Err(_))

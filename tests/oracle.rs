@@ -1,0 +1,191 @@
+//! The oracle: over sealed and tokenised tables a role that sees everything gets what PostgreSQL gives over plain ones.
+//!
+//! Each statement runs through pgveil on `every_type` and directly on `twin`, in the simple and in the extended
+//! protocol: types, rows, tags and SQLSTATEs must be equal, and so must the table afterwards. What pgveil refuses as not
+//! supported (0A000) is counted and printed by reason.
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use support::pgveil::Pgveil;
+use support::raw::{Raw, message, query, string};
+
+const SCHEMA: &str = include_str!("drivers/schema.sql");
+const POLICY: &str = include_str!("drivers/policy.yaml");
+const STATEMENTS: &str = include_str!("oracle/statements.sql");
+
+/// Rows with NULLs, empty values, extremes and doubles.
+const ROWS: &str = "INSERT INTO TABLE (id, t, v, i4, i8, n, b, d, ts, tz, u, bin, j, phone, mail, note) VALUES
+ (1, 'anna', 'x', 0, 0, 0, true, '2000-01-01', '2000-01-01', '2000-01-01+00', '00000000-0000-0000-0000-000000000000', '', '{}', '0123456789', 'a@b.example', 'n'),
+ (2, '', '', -2147483648, -9223372036854775808, -9999999999.99, false, '4713-01-01 BC', '4713-01-01 00:00:00 BC', '0001-01-01 00:00:00+00', 'ffffffff-ffff-ffff-ffff-ffffffffffff', '\\x00', 'null', '0049301234567', 'anna.b@c.example', ''),
+ (3, 'Zoë ''\\ 王', '12345678901234567890', 2147483647, 9223372036854775807, 9999999999.99, true, '5874897-12-31', '294276-12-31 23:59:59.999999', '9999-12-31 23:59:59.999999+00', '12345678-1234-5678-1234-567812345678', '\\xff27', '[1, 2.50, \"x\"]', '+44 7700 900123', 'zoe@d.example', NULL),
+ (4, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+ (5, 'anna', 'x ', 0, 0, 0.10, NULL, 'infinity', '-infinity', 'infinity', '00000000-0000-0000-0000-000000000000', '', '{\"b\": 1, \"a\": 2}', '0123456789', 'a@b.example', 'n')";
+
+/// What one side answered, without what must differ: RowDescription without the origin of its columns, errors as their
+/// SQLSTATE.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Frame {
+    /// name, type OID, typlen, typmod, format
+    Columns(Vec<(String, Vec<u8>)>),
+    Row(Vec<u8>),
+    Tag(String),
+    Fault(String),
+    Other(u8, Vec<u8>),
+}
+
+fn frames(raw: Vec<(u8, Vec<u8>)>, said: &mut String) -> Vec<Frame> {
+    let frame = |(tag, body): (u8, Vec<u8>)| match tag {
+        b'T' => Some(Frame::Columns(columns(&body))),
+        b'D' => Some(Frame::Row(body)),
+        b'C' => Some(Frame::Tag(String::from_utf8_lossy(&body).into_owned())),
+        b'E' => {
+            let field = |code: u8| {
+                let mut fields = body.split(|b| *b == 0);
+                let found = fields.find(|f| f.first() == Some(&code));
+                found.map(|f| String::from_utf8_lossy(&f[1..]).into_owned())
+            };
+            *said = field(b'M').unwrap_or_default();
+            Some(Frame::Fault(field(b'C').unwrap_or_default()))
+        }
+        b'S' | b'N' | b'1' | b'2' | b'Z' => None,
+        other => Some(Frame::Other(other, body)),
+    };
+    raw.into_iter().filter_map(frame).collect()
+}
+
+fn columns(body: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let mut columns = Vec::new();
+    let mut rest = &body[2..];
+    while let Some(end) = rest.iter().position(|b| *b == 0) {
+        let name = String::from_utf8_lossy(&rest[..end]).into_owned();
+        // table OID and attribute number are left out
+        columns.push((name, rest[end + 7..end + 19].to_vec()));
+        rest = &rest[end + 19..];
+    }
+    columns
+}
+
+fn simple(raw: &mut Raw, text: &str, said: &mut String) -> Vec<Frame> {
+    raw.send(&query(text));
+    frames(raw.until_ready_or_fatal(text), said)
+}
+
+/// Parse, Describe of the statement, Bind without parameters and binary results, Execute, Sync.
+fn extended(raw: &mut Raw, text: &str, said: &mut String) -> Vec<Frame> {
+    let parse = [&string("")[..], &string(text), &[0, 0]].concat();
+    let bind = [0, 0, 0, 0, 0, 0, 0, 1, 0, 1];
+    let parts = [
+        message(b'P', &parse),
+        message(b'D', &[b'S', 0]),
+        message(b'B', &bind),
+        message(b'E', &[0, 0, 0, 0, 0]),
+        message(b'S', &[]),
+    ];
+    raw.send(&parts.concat());
+    frames(raw.until_ready_or_fatal(text), said)
+}
+
+/// Rows without an order have none.
+fn in_order(text: &str, mut answer: Vec<Frame>) -> Vec<Frame> {
+    if !text.contains("ORDER BY") {
+        answer.sort_by_key(|frame| match frame {
+            Frame::Columns(_) => (0, Vec::new()),
+            Frame::Row(body) => (1, body.clone()),
+            _ => (2, Vec::new()),
+        });
+    }
+    answer
+}
+
+/// Equal; or the same failure, which pgveil may tell earlier: it checks a literal when the text comes, the server when
+/// the statement runs.
+fn same(through: &[Frame], direct: &[Frame]) -> bool {
+    let fault = |frames: &[Frame]| {
+        frames
+            .iter()
+            .find(|f| matches!(f, Frame::Fault(_)))
+            .cloned()
+    };
+    through == direct || (fault(through).is_some() && fault(through) == fault(direct))
+}
+
+/// The two connections.
+struct Sides {
+    through: Raw,
+    direct: Raw,
+}
+
+impl Sides {
+    fn both(
+        &mut self,
+        text: &str,
+        way: fn(&mut Raw, &str, &mut String) -> Vec<Frame>,
+    ) -> ([Vec<Frame>; 2], String) {
+        let (mut ours, mut theirs) = (String::new(), String::new());
+        let sealed = text.replace("TABLE", "every_type");
+        let plain = text.replace("TABLE", "twin");
+        let through = way(&mut self.through, &sealed, &mut ours);
+        let direct = way(&mut self.direct, &plain, &mut theirs);
+        ([in_order(text, through), in_order(text, direct)], ours)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_sees_everything_gets_what_plain_tables_give() {
+    let cluster = support::cluster();
+    let database = support::create_database(cluster).await;
+    let login = support::fresh_name("driver");
+    support::create_login(cluster, &login, "driver", "").await;
+    let superuser = support::connect(&cluster.superuser_url(&database)).await;
+    superuser.batch_execute(SCHEMA).await.unwrap();
+    let grant = format!("GRANT ALL ON ALL TABLES IN SCHEMA public TO {login}");
+    superuser.batch_execute(&grant).await.unwrap();
+    let pgveil = Pgveil::start(cluster, &database, POLICY).await;
+    let mut sides = Sides {
+        through: Raw::login(pgveil.port(), &login, "driver", &database),
+        direct: Raw::login(cluster.port(), &login, "driver", &database),
+    };
+    let ([through, direct], said) = sides.both(ROWS, simple);
+    assert_eq!(through, direct, "{said}");
+    let (mut equal, mut refused, mut told) = (0, BTreeMap::<String, u32>::new(), Vec::new());
+    let statements = STATEMENTS
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with("--"));
+    for text in statements {
+        for way in [simple, extended] {
+            sides.both("BEGIN", simple);
+            let ([through, direct], said) = sides.both(text, way);
+            let is_refused = through.contains(&Frame::Fault("0A000".to_owned()));
+            if is_refused && !direct.contains(&Frame::Fault("0A000".to_owned())) {
+                *refused.entry(said.clone()).or_default() += 1;
+                sides.both("ROLLBACK", simple);
+                continue;
+            }
+            let after = sides.both("SELECT * FROM TABLE ORDER BY id", simple).0;
+            sides.both("ROLLBACK", simple);
+            if !same(&through, &direct) {
+                told.push(format!("{text}\n  {said}\n  {through:?}\n  {direct:?}"));
+            } else if after[0] != after[1] {
+                told.push(format!("afterwards: {text}"));
+            } else {
+                equal += 1;
+            }
+        }
+    }
+    eprintln!(
+        "oracle: {equal} equal, {} refused:",
+        refused.values().sum::<u32>()
+    );
+    for (reason, times) in &refused {
+        eprintln!("  {times} × {reason}");
+    }
+    assert!(
+        told.is_empty(),
+        "{} differ:\n{}",
+        told.len(),
+        told.join("\n")
+    );
+    assert!(equal > 200, "{equal}");
+}
