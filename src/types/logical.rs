@@ -2,7 +2,7 @@
 //!
 //! Numbers are those of `pg_type` in PostgreSQL 15. It knows nothing of values.
 
-use super::{LogicalType, TypeClass};
+use super::{Equality, LogicalType, TypeClass};
 
 /// Bytes of the length word that `varchar` and `numeric` count in their type modifier (VARHDRSZ).
 const MODIFIER_OFFSET: i32 = 4;
@@ -118,6 +118,24 @@ impl LogicalType {
             Self::Uuid => TypeClass::Uuid,
             Self::Bytea => TypeClass::Bytea,
             Self::Jsonb => TypeClass::Jsonb,
+        }
+    }
+
+    /// How PostgreSQL's `=` of the type stands to identity of the canonical form.
+    pub fn equality(self) -> Equality {
+        match self {
+            Self::Text
+            | Self::Varchar(_)
+            | Self::Int4
+            | Self::Int8
+            | Self::Numeric { .. }
+            | Self::Bool
+            | Self::Date
+            | Self::Timestamp(_)
+            | Self::Timestamptz(_)
+            | Self::Uuid
+            | Self::Bytea => Equality::Identity,
+            Self::Jsonb => Equality::NeedsTerm,
         }
     }
 

@@ -88,6 +88,17 @@ pub enum TypeClass {
     Jsonb = 10,
 }
 
+/// How PostgreSQL's `=` of a type stands to identity of its canonical form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Equality {
+    /// values are equal exactly where their canonical forms are the same bytes
+    Identity,
+    /// equal values can have different canonical forms: only a term over a normalised form can follow
+    NeedsTerm,
+    /// the type has no `=`
+    None,
+}
+
 /// A value that PostgreSQL would not take, or that pgveil cannot: never with the value in it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]

@@ -8,7 +8,7 @@ use crate::document::Position;
 use crate::ident::{DomainId, DomainName, RoleName};
 use crate::policy::decide::{Search, Show, Sight, Store};
 use crate::policy::rule::Rule;
-use crate::types::{LogicalType, TypeClass};
+use crate::types::{Equality, LogicalType, TypeClass};
 
 /// `pg_type.oid` of bytea, the physical type of what is sealed.
 const BYTEA: u32 = 17;
@@ -64,11 +64,11 @@ pub(super) fn unfit_type(rule: &Rule, logical: LogicalType) -> Vec<Hindrance> {
     };
     let is_text = logical.class() == TypeClass::Text;
     match &rule.store {
-        Store::Encrypt { search }
-            if search.contains(&Search::Equal) && logical.class() == TypeClass::Jsonb =>
-        {
-            let message = "`equal` on jsonb would be finer than PostgreSQL's equality".to_owned();
-            unfit(rule.store_at, message, "write `search: []`");
+        Store::Encrypt { search } if search.contains(&Search::Equal) => {
+            if let Some(why) = no_equality(logical) {
+                let message = format!("`equal` on {} {why}", logical.sql());
+                unfit(rule.store_at, message, "write `search: []`");
+            }
         }
         Store::Tokenise(_) if !is_text => {
             let message = format!("tokens are text, the column is {}", logical.sql());
@@ -97,6 +97,15 @@ pub(super) fn unfit_type(rule: &Rule, logical: LogicalType) -> Vec<Hindrance> {
         }
     }
     hindrances
+}
+
+/// Why values of the type cannot be compared where they are sealed.
+fn no_equality(logical: LogicalType) -> Option<&'static str> {
+    match logical.equality() {
+        Equality::Identity => None,
+        Equality::NeedsTerm => Some("would be finer than PostgreSQL's equality"),
+        Equality::None => Some("has no meaning: PostgreSQL has no equality for it"),
+    }
 }
 
 fn show_at(rule: &Rule, role: &RoleName) -> Position {
