@@ -31,6 +31,8 @@ struct Inner {
     registry: Registry,
     statements: IntCounterVec,
     duration: Histogram,
+    added: Histogram,
+    upstream: Histogram,
     values: IntCounterVec,
     refusals: IntCounterVec,
     sessions: IntGauge,
@@ -110,6 +112,8 @@ impl Inner {
                 &["role", "kind", "path", "outcome"],
             ),
             duration: seconds(&r, "pgveil_statement_seconds", DURATION),
+            added: seconds(&r, "pgveil_added_seconds", ADDED),
+            upstream: seconds(&r, "pgveil_upstream_seconds", UPSTREAM),
             values: counters(&r, "pgveil_values_total", VALUES, &["domain", "action"]),
             refusals: counters(&r, "pgveil_refusals_total", REFUSALS, &["reason"]),
             sessions: gauge(&r, "pgveil_sessions", "Sessions logged in now"),
@@ -133,6 +137,10 @@ impl Inner {
 
 const STATEMENTS: &str = "Statements, by role, kind, path and outcome";
 const DURATION: &str = "Time from a client's message to the end of its answer";
+const ADDED: &str = "Time from a client's message until it was handed to the server: analysis, sealing, the audit's \
+                     begin record";
+const UPSTREAM: &str = "Time from when the server had a statement, and had answered what came before it, to the end \
+                        of its answer";
 const VALUES: &str = "Values of treated attributes, by domain and what was done to them";
 const REFUSALS: &str = "Refused statements, by reason";
 const LOGINS: &str = "Logins, by method and outcome";
@@ -172,9 +180,16 @@ impl Metrics {
             .inc();
     }
 
-    /// The time from a client's message to the end of its answer.
-    pub fn duration(&self, time: Duration) {
-        self.0.duration.observe(time.as_secs_f64());
+    /// The times of a statement: from the client's message to the end of its answer, and of that what passed before
+    /// the server had it, and what the server took; None where the server never had it.
+    pub fn times(&self, whole: Duration, added: Option<Duration>, upstream: Option<Duration>) {
+        self.0.duration.observe(whole.as_secs_f64());
+        if let Some(added) = added {
+            self.0.added.observe(added.as_secs_f64());
+        }
+        if let Some(upstream) = upstream {
+            self.0.upstream.observe(upstream.as_secs_f64());
+        }
     }
 
     /// So many values of a domain were treated.
@@ -261,7 +276,11 @@ mod tests {
             Path::Rewritten,
             Outcome::Done,
         );
-        metrics.duration(Duration::from_micros(7));
+        metrics.times(
+            Duration::from_micros(7),
+            Some(Duration::from_micros(2)),
+            None,
+        );
         metrics.values(&DomainName::new("email"), Action::Open, 12);
         metrics.refusal(Reason::of_word("policy"));
         metrics.login(LoginMethod::Scram, LoginOutcome::Done);
@@ -273,6 +292,8 @@ mod tests {
         for line in [
             "pgveil_statements_total{kind=\"select\",outcome=\"done\",path=\"rewritten\",role=\"app\"} 1",
             "pgveil_statement_seconds_count 1",
+            "pgveil_added_seconds_count 1",
+            "pgveil_upstream_seconds_count 0",
             "pgveil_values_total{action=\"open\",domain=\"email\"} 12",
             "pgveil_refusals_total{reason=\"policy\"} 1",
             "pgveil_refusals_total{reason=\"parse\"} 0",

@@ -314,10 +314,32 @@ async fn roles_see_what_the_policy_says() {
         "{metrics}"
     );
     assert!(metrics.contains("pgveil_policy_info{"), "{metrics}");
+    for name in ["pgveil_added_seconds", "pgveil_upstream_seconds"] {
+        let none = format!("{name}_count 0\n");
+        assert!(metrics.contains(name) && !metrics.contains(&none), "{name}");
+    }
+    let by_id = "SELECT email FROM people WHERE email = $1 AND id = $2";
+    let found = app.query(by_id, &[&"ann@example.com", &1]).await;
+    assert_eq!(found.expect("a row").len(), 1);
     drop((app, support));
     server.stop().await.expect("it ends");
     let (code, told, fault) = place.run(&["audit", "verify"]);
     assert_eq!(code, 0, "{told}{fault}");
+    let found = place.run(&["audit", "search", "--user", &place.app]).1;
+    let executed = found.lines().map(|line| line.parse::<serde_json::Value>());
+    let executed = executed
+        .map(|record| record.expect("JSON"))
+        .find(|record| record["outcome"] == "done" && record["statement"].as_str() == Some(by_id));
+    let executed = executed.expect("the Execute is on record");
+    let parameters = serde_json::json!([
+        { "number": 1, "type": 0, "treated": true }, { "number": 2, "type": 0, "treated": false }
+    ]);
+    assert_eq!(executed["parameters"], parameters, "{executed}");
+    assert!(
+        executed["fingerprint"].is_string() && executed["upstream_us"].is_number(),
+        "{executed}"
+    );
+    assert!(!found.contains("ann@example.com"));
     let found = place
         .run(&[
             "audit",

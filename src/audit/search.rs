@@ -33,6 +33,8 @@ pub struct Filter {
     pub kind: Option<String>,
     /// how it ended (`begun`, `done`, `failed`, `refused`, `cancelled`, `lost`)
     pub outcome: Option<String>,
+    /// the shape of its statement, as another record has it
+    pub fingerprint: Option<String>,
     /// a part of the statement's text, in any case
     pub text: Option<String>,
 }
@@ -69,6 +71,7 @@ impl Filter {
             && self
                 .session
                 .is_none_or(|session| record["session"].as_u64() == Some(session))
+            && is_in_any_case(&self.fingerprint, "fingerprint")
             && is_in_any_case(&self.kind, "kind")
             && is_in_any_case(&self.outcome, "outcome")
             && self.names_relation(record)

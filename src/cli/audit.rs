@@ -78,6 +78,9 @@ struct Search {
     /// How it ended: begun, done, failed, refused, cancelled, lost
     #[arg(long)]
     outcome: Option<String>,
+    /// The statement's shape, as the `fingerprint` of another record has it
+    #[arg(long, value_name = "HEX")]
+    fingerprint: Option<String>,
     /// A part of the statement's text
     #[arg(long)]
     text: Option<String>,
@@ -159,6 +162,7 @@ impl Search {
             until: self.until,
             kind: self.kind,
             outcome: self.outcome,
+            fingerprint: self.fingerprint,
             text: self.text,
         };
         let mut out = io::BufWriter::new(io::stdout().lock());

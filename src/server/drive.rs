@@ -122,6 +122,7 @@ pub async fn drive<C, U, V, R>(
             );
         }
         follow(&mut session, &mut conduct, told);
+        session.hand_over(Instant::now());
         told = false;
         if session.end().is_some() || (client_gone && !session.awaits_server()) {
             break;

@@ -39,6 +39,13 @@ impl SessionRecord {
         let mut record = audit::Record::new(Arc::clone(&self.who), kind, outcome);
         record.statement = Some(Arc::from(subject.statement()));
         record.relations = subject.relations().to_vec();
+        record.fingerprint = subject.fingerprint();
+        let parameters = subject.parameters().map(|bound| audit::Parameter {
+            number: bound.number,
+            type_oid: bound.type_oid,
+            treated: bound.treated,
+        });
+        record.parameters = parameters.collect();
         record.treatment = Some(if subject.plan().is_some() {
             Treatment::Rewritten
         } else {
@@ -64,6 +71,8 @@ impl SessionRecord {
             sqlstate,
             reason,
             duration,
+            added,
+            upstream,
         } = end;
         let cancelled = sqlstate.as_ref().is_some_and(|s| s == b"57014");
         let mut record = self.entry(&subject, audit_outcome(ending, cancelled));
@@ -79,7 +88,8 @@ impl SessionRecord {
         record.opened = Some(opened);
         record.sqlstate = sqlstate.map(|s| String::from_utf8_lossy(&s).into_owned());
         record.duration_us = u64::try_from(duration.as_micros()).ok();
-        self.metrics.duration(duration);
+        record.upstream_us = upstream.and_then(|time| u64::try_from(time.as_micros()).ok());
+        self.metrics.times(duration, added, upstream);
         self.metrics.statement(
             &self.role,
             Kind::of_command(subject.kind()),

@@ -5,8 +5,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::prepared::Portal;
 use super::settle::Text;
 use crate::ident::RelationName;
+use crate::statement;
 use crate::statement::plan::Plan;
 
 /// One statement, or one Execute of a prepared one.
@@ -16,6 +18,18 @@ pub struct Subject {
     pub number: u64,
     text: Shown,
     index: usize,
+    portal: Option<Arc<Portal>>,
+}
+
+/// A parameter of an Execute, without its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BoundParameter {
+    /// n of `$n`, from 1
+    pub number: u16,
+    /// the type the client declared, 0 for none
+    pub type_oid: u32,
+    /// whether it meets a treated attribute
+    pub treated: bool,
 }
 
 #[derive(Clone)]
@@ -23,7 +37,7 @@ enum Shown {
     /// met nothing treated
     Untouched(Arc<Text>),
     /// met treated attributes
-    Planned(Arc<Plan>),
+    Planned(Arc<Text>, Arc<Plan>),
     /// every literal was taken out
     Redacted(Arc<str>),
 }
@@ -32,12 +46,21 @@ impl Subject {
     pub(super) fn new(number: u64, text: &Arc<Text>, plan: Option<&Arc<Plan>>) -> Self {
         let text = match plan {
             None => Shown::Untouched(Arc::clone(text)),
-            Some(plan) => Shown::Planned(Arc::clone(plan)),
+            Some(plan) => Shown::Planned(Arc::clone(text), Arc::clone(plan)),
         };
         Self {
             number,
             text,
             index: 0,
+            portal: None,
+        }
+    }
+
+    /// The same, run with the parameters that were bound to a portal.
+    pub(super) fn bound(self, portal: &Arc<Portal>) -> Self {
+        Self {
+            portal: Some(Arc::clone(portal)),
+            ..self
         }
     }
 
@@ -46,6 +69,7 @@ impl Subject {
             number,
             text: Shown::Redacted(text.into()),
             index: 0,
+            portal: None,
         }
     }
 
@@ -61,9 +85,34 @@ impl Subject {
     pub fn statement(&self) -> &str {
         match &self.text {
             Shown::Untouched(text) => text.as_str(),
-            Shown::Planned(plan) => plan.audit_text(),
+            Shown::Planned(_, plan) => plan.audit_text(),
             Shown::Redacted(text) => text,
         }
+    }
+
+    /// The shape of the text, without any constant; None where it cannot be told safely.
+    pub fn fingerprint(&self) -> Option<u64> {
+        match &self.text {
+            Shown::Untouched(text) | Shown::Planned(text, _) => text.fingerprint(),
+            // A text that could not be read is shown as a lone `?`: that is no shape.
+            Shown::Redacted(text) if &**text == "?" => None,
+            Shown::Redacted(text) => statement::fingerprint(text),
+        }
+    }
+
+    /// The parameters it runs with, in order; none in a simple query.
+    pub fn parameters(&self) -> impl Iterator<Item = BoundParameter> + '_ {
+        let portal = self.portal.as_deref();
+        let count = portal.map_or(0, |portal| portal.parameter_count);
+        (1..=u16::try_from(count).unwrap_or(u16::MAX)).map(move |number| {
+            let declared = portal.map_or(&[][..], |portal| &portal.statement.declared);
+            let met = self.plan().map_or(&[][..], |plan| plan.parameters());
+            BoundParameter {
+                number,
+                type_oid: declared.get(usize::from(number) - 1).copied().unwrap_or(0),
+                treated: met.iter().any(|parameter| parameter.number == number),
+            }
+        })
     }
 
     /// Which statement of the text it is, from 0.
@@ -74,7 +123,7 @@ impl Subject {
     /// What the analysis says of it; None when it met nothing treated, or was refused.
     pub fn plan(&self) -> Option<&Arc<Plan>> {
         match &self.text {
-            Shown::Planned(plan) => Some(plan),
+            Shown::Planned(_, plan) => Some(plan),
             Shown::Untouched(_) | Shown::Redacted(_) => None,
         }
     }
@@ -147,4 +196,9 @@ pub struct StatementEnd {
     pub reason: Option<&'static str>,
     /// from the client's message to this end
     pub duration: Duration,
+    /// from the client's message until it was handed to the server; None when it never was, and for all but the
+    /// first statement of a text
+    pub added: Option<Duration>,
+    /// of the duration, what the server took: from when it had the message, and had answered what came before
+    pub upstream: Option<Duration>,
 }

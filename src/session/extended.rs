@@ -137,6 +137,8 @@ impl<V: Veil> Session<V> {
         let made = Arc::new(Portal {
             statement,
             formats,
+            // What the server will find malformed makes no portal.
+            parameter_count: Bind::parameter_count(body).unwrap_or(0),
             described: false.into(),
         });
         self.portals
@@ -230,6 +232,7 @@ impl<V: Veil> Session<V> {
             return self.refuse(b"", statement.text.as_str(), &refusal, now);
         }
         let subject = self.subject(&statement.text, statement.plan.as_ref());
+        let subject = subject.bound(&portal);
         let mut exchange = Exchange::new(subject, &statement.text, now);
         self.window.run(&statement.text);
         let mut flow = Flow::Pass;

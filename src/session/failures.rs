@@ -9,7 +9,7 @@ use std::time::Instant;
 use bytes::BytesMut;
 
 use super::Veil;
-use super::event::{Ending, Event, StatementEnd};
+use super::event::{Ending, Event, StatementEnd, Subject};
 use super::pending::{Exchange, Expected, OwnError};
 use super::prepared::Statement;
 use super::replies::violation;
@@ -58,24 +58,33 @@ impl<V: Veil> Session<V> {
         let ending = (Ending::Failed, Ending::Skipped);
         match self.pending.head() {
             Some(Expected::Query(exchange, _) | Expected::Execute(exchange)) => {
+                exchange.preceded = self.answered.replace(now);
                 exchange.end_all(ending, sqlstate, now, &mut self.events);
                 exchange.failed = true;
             }
             Some(Expected::Parse(_, statement)) => {
                 let statement = Arc::clone(statement);
-                self.record_failure(&statement, sqlstate, now);
+                let subject = self.subject(&statement.text, statement.plan.as_ref());
+                self.record_failure(subject, &statement, sqlstate, now);
             }
             Some(Expected::Bind(_, Some(portal))) => {
-                let statement = Arc::clone(&portal.statement);
-                self.record_failure(&statement, sqlstate, now);
+                let portal = Arc::clone(portal);
+                let statement = &portal.statement;
+                let subject = self.subject(&statement.text, statement.plan.as_ref());
+                self.record_failure(subject.bound(&portal), statement, sqlstate, now);
             }
             _ => {}
         }
     }
 
     /// Parse and Bind are on record only when they fail.
-    fn record_failure(&mut self, statement: &Statement, sqlstate: Option<[u8; 5]>, now: Instant) {
-        let subject = self.subject(&statement.text, statement.plan.as_ref());
+    fn record_failure(
+        &mut self,
+        subject: Subject,
+        statement: &Statement,
+        sqlstate: Option<[u8; 5]>,
+        now: Instant,
+    ) {
         let end = Exchange::new(subject, &statement.text, now).end(Ending::Failed, now);
         self.events
             .push(Event::End(StatementEnd { sqlstate, ..end }));

@@ -38,7 +38,7 @@ use crate::policy::decide::Treated;
 use crate::statement::plan::{ColumnPlan, Outcome, ParameterPlan, Plan, Refusal};
 use crate::types::TextSettings;
 
-pub use event::{Ending, Event, StatementEnd, Subject};
+pub use event::{BoundParameter, Ending, Event, StatementEnd, Subject};
 pub use run::{Allowed, End, Session};
 pub use settle::{Lexing, Settings, Text};
 

@@ -72,6 +72,10 @@ impl OwnError {
 pub(super) struct Exchange {
     pub subject: Subject,
     pub started: Instant,
+    /// when it was handed to the server; None while it waits in a buffer
+    pub handed: Option<Instant>,
+    /// when the server had answered what came before it
+    pub preceded: Option<Instant>,
     /// the client's text
     pub text: Arc<Text>,
     /// None when it passes untouched
@@ -95,6 +99,8 @@ impl Exchange {
         Self {
             subject,
             started: now,
+            handed: None,
+            preceded: None,
             text: Arc::clone(text),
             plan: None,
             sent: None,
@@ -116,6 +122,9 @@ impl Exchange {
 
     /// The end of the statement that replies now.
     pub fn end(&mut self, ending: Ending, now: Instant) -> StatementEnd {
+        let handed = self.handed.filter(|_| ending != Ending::Skipped);
+        let began = handed.map(|handed| self.preceded.map_or(handed, |before| before.max(handed)));
+        let added = handed.filter(|_| self.index == 0);
         StatementEnd {
             subject: self.subject.at(self.index),
             ending,
@@ -125,6 +134,8 @@ impl Exchange {
             sqlstate: None,
             reason: None,
             duration: now.saturating_duration_since(self.started),
+            added: added.map(|handed| handed.saturating_duration_since(self.started)),
+            upstream: began.map(|began| now.saturating_duration_since(began)),
         }
     }
 
@@ -160,11 +171,14 @@ pub(super) struct Pending {
     queue: VecDeque<Expected>,
     /// how many ReadyForQuery are due
     readies: usize,
+    /// how many at the back are not yet handed to the server
+    waiting: usize,
 }
 
 impl Pending {
     pub fn push(&mut self, expected: Expected) {
         self.readies += usize::from(ends_in_ready(&expected));
+        self.waiting += 1;
         self.queue.push_back(expected);
     }
 
@@ -178,10 +192,21 @@ impl Pending {
         popped
     }
 
+    /// The server has the bytes of all that was pushed until now.
+    pub fn hand_over(&mut self, now: Instant) {
+        let waiting = std::mem::take(&mut self.waiting);
+        for expected in self.queue.iter_mut().rev().take(waiting) {
+            if let Expected::Query(exchange, _) | Expected::Execute(exchange) = expected {
+                exchange.handed = Some(now);
+            }
+        }
+    }
+
     /// Takes the last entry away unless it is a Sync.
     pub fn pop_back_unless_sync(&mut self) -> Option<Expected> {
         let popped = self.queue.pop_back_if(|e| !matches!(e, Expected::Sync(_)));
         self.readies -= usize::from(popped.as_ref().is_some_and(ends_in_ready));
+        self.waiting = self.waiting.saturating_sub(usize::from(popped.is_some()));
         popped
     }
 

@@ -43,6 +43,8 @@ pub(super) struct Portal {
     pub statement: Arc<Statement>,
     /// the result formats as the client asked for them
     pub formats: Vec<i16>,
+    /// how many parameters were bound
+    pub parameter_count: usize,
     /// whether a Describe of it was sent
     pub described: AtomicBool,
 }

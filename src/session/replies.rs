@@ -176,6 +176,7 @@ impl<V: Veil> Session<V> {
         if exchange.refused.is_some() || exchange.failed {
             return Err(Fatal::of_upstream());
         }
+        exchange.preceded = self.answered.replace(now);
         let end = exchange.end(ending, now);
         let relations = end.subject.relations();
         if !relations.is_empty() {

@@ -69,6 +69,8 @@ pub struct Session<V> {
     pub(super) upstream_passing: usize,
     pub(super) scratch: BytesMut,
     numbers: u64,
+    /// when the server last completed a statement
+    pub(super) answered: Option<Instant>,
     pub(super) events: Vec<Event>,
     pub(super) to_client: BytesMut,
     pub(super) to_upstream: BytesMut,
@@ -107,6 +109,7 @@ impl<V: Veil> Session<V> {
             upstream_passing: 0,
             scratch: BytesMut::new(),
             numbers: 0,
+            answered: None,
             events: Vec::new(),
             to_client: BytesMut::new(),
             to_upstream: BytesMut::new(),
@@ -137,6 +140,11 @@ impl<V: Veil> Session<V> {
     /// The bytes to be sent to the server, after the events so far are recorded.
     pub fn to_upstream(&mut self) -> &mut BytesMut {
         &mut self.to_upstream
+    }
+
+    /// The caller hands the bytes due to the server over now.
+    pub fn hand_over(&mut self, now: Instant) {
+        self.pending.hand_over(now);
     }
 
     /// What the audit must know, in order; the caller takes it.

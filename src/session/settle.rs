@@ -7,6 +7,7 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::limits::UNSETTLED_TEXTS_MAX;
+use crate::statement;
 use crate::types::TextSettings;
 
 /// How the server lexes a text.
@@ -59,6 +60,7 @@ impl Settings {
 pub struct Text {
     text: Box<str>,
     steady: OnceLock<bool>,
+    fingerprint: OnceLock<Option<u64>>,
 }
 
 impl Text {
@@ -66,12 +68,20 @@ impl Text {
         Arc::new(Self {
             text: text.into(),
             steady: OnceLock::new(),
+            fingerprint: OnceLock::new(),
         })
     }
 
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// Its shape, without any constant.
+    pub(super) fn fingerprint(&self) -> Option<u64> {
+        *self
+            .fingerprint
+            .get_or_init(|| statement::fingerprint(&self.text))
     }
 
     /// Whether no word in it speaks of changing settings.

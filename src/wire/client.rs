@@ -186,6 +186,18 @@ impl<'a> Bind<'a> {
         Ok((reader.string()?, reader.string()?))
     }
 
+    /// How many parameters it has, for a message that goes on as it is.
+    ///
+    /// # Errors
+    /// [`MessageFault`].
+    pub fn parameter_count(body: &'a [u8]) -> Result<usize, MessageFault> {
+        let mut reader = Reader::new(body);
+        reader.string()?;
+        reader.string()?;
+        Formats::read(&mut reader)?;
+        reader.count()
+    }
+
     /// The parameters in order.
     pub fn values(&self) -> impl Iterator<Item = Option<&'a [u8]>> + 'a {
         let mut reader = self.values;

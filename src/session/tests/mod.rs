@@ -1,6 +1,7 @@
 //! The session core over frames in memory: a fake server on one side, scripted clients on the other.
 
 pub(crate) mod fake;
+mod records;
 mod scripts;
 
 use std::collections::{BTreeMap, BTreeSet};
