@@ -1,11 +1,14 @@
-//! D01: values planted by every path are in no file of the data directory, WAL or server log, nor in the audit, the
-//! trace log or the metrics page. With a policy that seals nothing the same search must find them.
+//! D01: values planted by every path are in no file of the data directory, WAL or server log, nor in
+//! `pg_stat_statements`, on the wire to the server, in the audit, the trace log or the metrics page. With a policy that
+//! seals nothing the same search must find them.
 
 mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -63,7 +66,41 @@ fn talkative() -> Cluster {
         ("debug_print_parse", "on"),
         ("wal_level", "logical"),
         ("full_page_writes", "on"),
+        ("shared_preload_libraries", "pg_stat_statements"),
+        ("pg_stat_statements.track", "all"),
+        ("pg_stat_statements.track_utility", "on"),
     ])
+}
+
+/// Listens before the server and writes down whatever passes, either way. Answers where it listens.
+fn tap(upstream: String, record: &Path) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("its address").to_string();
+    let record = fs::File::create(record).expect("a file");
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let server = TcpStream::connect(&upstream).expect("the server");
+            let (client_too, server_too) = (client.try_clone(), server.try_clone());
+            pass(client, server, record.try_clone().expect("the file"));
+            let (client, server) = (client_too.expect("a leg"), server_too.expect("a leg"));
+            pass(server, client, record.try_clone().expect("the file"));
+        }
+    });
+    address
+}
+
+/// Passes bytes on until their end, each of them written down first.
+fn pass(mut from: TcpStream, mut to: TcpStream, mut record: fs::File) {
+    std::thread::spawn(move || {
+        let mut bytes = [0; 16 * 1024];
+        while let Ok(n @ 1..) = from.read(&mut bytes) {
+            record.write_all(&bytes[..n]).expect("it is written down");
+            if to.write_all(&bytes[..n]).is_err() {
+                break;
+            }
+        }
+        let _ = to.shutdown(std::net::Shutdown::Both);
+    });
 }
 
 /// Plants values by every path. What each statement answers does not matter here; what it planted does.
@@ -311,12 +348,26 @@ async fn pipelined(client: &Client) -> &'static str {
     "canary-pipelined"
 }
 
-/// Every place a planted value was found in, as `file:value`; the value in plain, in hex, or in hex with capitals.
+/// What of a value's base64 does not depend on where in a longer text it stands, for each of three places.
+fn base64_cores(value: &str) -> impl Iterator<Item = String> {
+    use base64::Engine as _;
+    (0..3).map(move |before| {
+        let text = [&b"..."[..before], value.as_bytes()].concat();
+        let code = base64::engine::general_purpose::STANDARD_NO_PAD.encode(&text);
+        let touched_by_what_is_before = (before * 8).div_ceil(6);
+        let whole = text.len() / 3 * 4;
+        code[touched_by_what_is_before..whole].to_owned()
+    })
+}
+
+/// Every place a planted value was found in, as `file:value`; the value in plain, in hex of either case, or in base64.
 fn search(planted: &[&str], places: &[PathBuf]) -> BTreeSet<String> {
     let hex = planted.iter().map(hex::encode);
     let hex: Vec<String> = hex.flat_map(|h| [h.to_uppercase(), h]).collect();
     let plain = planted.iter().map(|value| (*value).to_owned());
-    let patterns = plain.chain(hex).collect::<Vec<_>>().join("\n");
+    let base64 = planted.iter().flat_map(|value| base64_cores(value));
+    let patterns = plain.chain(hex).chain(base64);
+    let patterns = patterns.collect::<Vec<_>>().join("\n");
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), patterns).unwrap();
     let mut grep = Command::new("grep");
@@ -333,6 +384,12 @@ fn search(planted: &[&str], places: &[PathBuf]) -> BTreeSet<String> {
     lines.lines().map(str::to_owned).collect()
 }
 
+/// What passed between pgveil and the server.
+const WIRE: &str = "wire.bytes";
+
+/// What `pg_stat_statements` gathered.
+const STATEMENTS: &str = "pg_stat_statements.txt";
+
 async fn run(policy: &str) -> (Cluster, Pgveil, Vec<&'static str>) {
     let cluster = talkative();
     let database = support::create_database(&cluster).await;
@@ -343,7 +400,15 @@ async fn run(policy: &str) -> (Cluster, Pgveil, Vec<&'static str>) {
         .batch_execute("GRANT ALL ON people TO app")
         .await
         .unwrap();
-    let pgveil = Pgveil::start(&cluster, &database, policy).await;
+    superuser
+        .batch_execute("CREATE EXTENSION pg_stat_statements")
+        .await
+        .unwrap();
+    let mut pgveil = Pgveil::prepare(&cluster, &database, policy).await;
+    pgveil.apply();
+    let tapped = tap(cluster.address(), &pgveil.path(WIRE));
+    pgveil.reroute(&cluster.address(), &tapped);
+    pgveil.serve();
     let planted = plant(&pgveil.url("app", "app", &database)).await;
     let select = "SELECT id FROM people ORDER BY id";
     let rows = superuser.query(select, &[]).await.unwrap();
@@ -354,6 +419,12 @@ async fn run(policy: &str) -> (Cluster, Pgveil, Vec<&'static str>) {
         .batch_execute("ANALYZE; CHECKPOINT")
         .await
         .unwrap();
+    let statements = "SELECT query FROM pg_stat_statements";
+    let statements = superuser.query(statements, &[]).await.unwrap();
+    let statements = statements.iter().map(|row| row.get::<_, String>(0));
+    let statements = statements.collect::<Vec<_>>().join("\n");
+    assert!(statements.contains("people"), "statements are gathered");
+    fs::write(pgveil.path(STATEMENTS), statements).unwrap();
     // The audit's own interval is 100 ms.
     tokio::time::sleep(Duration::from_millis(500)).await;
     (cluster, pgveil, planted)
@@ -369,6 +440,8 @@ async fn d01_planted_values_are_found_nowhere() {
         cluster.log_file(),
         pgveil.audit_directory(),
         pgveil.log_file(),
+        pgveil.path(WIRE),
+        pgveil.path(STATEMENTS),
         metrics,
     ] {
         assert!(place.exists(), "{}", place.display());
@@ -382,7 +455,7 @@ async fn d01_planted_values_are_found_nowhere() {
 /// The search would see a leak: over a table that is not sealed it finds what was planted.
 #[tokio::test(flavor = "multi_thread")]
 async fn d01_the_search_finds_what_is_not_sealed() {
-    let (cluster, _pgveil, planted) = run(UNSEALED).await;
+    let (cluster, pgveil, planted) = run(UNSEALED).await;
     let in_log = search(&planted, &[cluster.log_file()]);
     let in_data = search(&planted, &[cluster.data_directory()]);
     let has = |found: &BTreeSet<String>, value: &str| found.iter().any(|f| f.ends_with(value));
@@ -400,4 +473,13 @@ async fn d01_the_search_finds_what_is_not_sealed() {
         has(&in_data, "canary-returning"),
         "a row of the heap or of the WAL: {in_data:#?}"
     );
+    let on_wire = search(&planted, &[pgveil.path(WIRE)]);
+    for value in ["canary-literal-where", "canary-parameter-where"] {
+        assert!(has(&on_wire, value), "{value} passed: {on_wire:#?}");
+    }
+    // Utility statements are gathered with their constants, where the version does not take them out.
+    let in_base64 = pgveil.path("base64.txt");
+    fs::write(&in_base64, "x5jYW5hcnktam9pbg==").unwrap();
+    let misaligned = search(&["canary-join"], std::slice::from_ref(&in_base64));
+    assert!(!misaligned.is_empty(), "base64 is searched for");
 }

@@ -90,6 +90,13 @@ level = "trace"
         )
     }
 
+    /// Has `serve` reach the server by another address than the one it was prepared with.
+    pub fn reroute(&self, from: &str, to: &str) {
+        let text = fs::read_to_string(self.path("pgveil.toml")).expect("a configuration");
+        assert!(text.contains(from), "{from} is not in the configuration");
+        self.write("pgveil.toml", &text.replace(from, to));
+    }
+
     /// `pgveil apply`, which must succeed.
     pub fn apply(&self) {
         self.run_with_config(&["apply"]);
