@@ -65,6 +65,9 @@ pub const NESTING_MAX: usize = 128;
 /// sum stays an int4 in its SQL form.
 pub const MASK_KEPT_CHARACTERS_MAX: u32 = 10_485_760;
 
+/// Bytes of a compiled regular expression of the mask `regex` (the crate's own limit is ten times that).
+pub const MASK_REGEX_BYTES_MAX: usize = 1024 * 1024;
+
 /// Bytes of a text that is tokenised whole or in part; what stays of it is FF1's tweak.
 pub const TOKEN_TEXT_BYTES_MAX: usize = 16 * 1024;
 

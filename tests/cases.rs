@@ -1,7 +1,7 @@
 //! The cases of `tests/cases/*.case`: policy, role, statement → what becomes of it.
 //!
 //! A case is a line `--- name`, a line `role: R`, the statement, a line `=>` and the answer in the form of
-//! [`answer`]. `UPDATE_CASES=1 cargo test --test cases` writes the answers anew: review the difference.
+//! [`answer`]. The policy is the demo's, or that of the same name beside the file. `UPDATE_CASES=1 cargo test --test cases` writes the answers anew: review the difference.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -25,6 +25,14 @@ fn policy() -> Policy {
     load("crm.yaml", text)
         .expect("the demo's policy loads")
         .policy
+}
+
+/// The policy of a case file: the one beside it, of the same name, or the demo's.
+fn policy_of(file: &Path) -> Policy {
+    match std::fs::read_to_string(file.with_extension("yaml")) {
+        Ok(text) => load("beside.yaml", &text).expect("a policy").policy,
+        Err(_) => policy(),
+    }
 }
 
 /// Reads `catalog.txt` and stores each column as the policy says, as `apply` would have left it.
@@ -226,13 +234,13 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn every_case_has_its_answer() {
-    let policy = policy();
-    let snapshot = snapshot(&policy);
-    let (bound, faults) = bind(&policy, &snapshot, 1, |_| Some(DOMAIN));
-    assert!(faults.is_empty(), "{faults:?}");
     let update = std::env::var_os("UPDATE_CASES").is_some();
     let (mut cases, mut wrong) = (0, Vec::new());
     for file in files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases")) {
+        let policy = policy_of(&file);
+        let snapshot = snapshot(&policy);
+        let (bound, faults) = bind(&policy, &snapshot, 1, |_| Some(DOMAIN));
+        assert!(faults.is_empty(), "{}: {faults:?}", file.display());
         let mut written = String::new();
         for case in parse(&std::fs::read_to_string(&file).expect("a case file")) {
             cases += 1;

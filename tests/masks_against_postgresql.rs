@@ -134,8 +134,11 @@ fn texts(characters_max: usize) -> BoxedStrategy<Vec<u8>> {
     let any = prop::collection::vec(select(PIECES), 0..12).prop_map(|pieces| pieces.concat());
     let phone = "\\+?[0-9]{0,3}[ ()-]{0,2}[0-9]{2,5}[ -]?[0-9]{0,7}( x[0-9])?";
     let email = "[a-zäñ.+]{0,10}@{0,2}[a-z]{0,10}(\\.[a-z]{2,3})?";
+    // Card and identity numbers, and what is nearly one.
+    let number = "[0-9]{6} ?(19|20)?[0-9]{9,12}[0-9Xx]?\n?";
+    let card = "[0-9]{3,4}([ -]?[0-9]{3,4}){2,4}[ -]{0,2}[0-9]{0,4}";
     let long = (select(PIECES), 1..3000usize).prop_map(|(piece, times)| piece.repeat(times));
-    prop_oneof![6 => any, 2 => "\\PC{0,20}", 2 => phone, 2 => email, 1 => long]
+    prop_oneof![6 => any, 2 => number, 2 => card, 2 => "\\PC{0,20}", 2 => phone, 2 => email, 1 => long]
         .prop_map(move |text| {
             let cut: String = text.chars().take(characters_max).collect();
             cut.into_bytes()
@@ -253,6 +256,8 @@ fn masks(ty: LogicalType) -> Vec<Mask> {
         Mask::Email,
         Mask::Phone,
         Mask::Name,
+        Mask::IdNumber,
+        Mask::BankCard,
         Mask::Generalise(Generalise::Year),
         Mask::Generalise(Generalise::Month),
         Mask::Generalise(Generalise::Decade),

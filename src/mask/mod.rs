@@ -1,7 +1,8 @@
 //! Masks: one way from a value to what a role may see of it. One mask a file.
 //!
-//! Each has a Rust form ([`Mask::apply`], over the canonical form) and an SQL form ([`Mask::sql`]) that gives the
-//! same value; a property test against PostgreSQL holds the two equal (`tests/masks_against_postgresql.rs`). Masks
+//! Each has a Rust form ([`Mask::apply`], over the canonical form), and most an SQL form ([`Mask::sql`]) that gives
+//! the same value; a property test against PostgreSQL holds the two equal (`tests/masks_against_postgresql.rs`).
+//! `regex` has none, for the server's regular expressions are others. Masks
 //! count characters as PostgreSQL's `char_length` does: Unicode code points, in a database whose encoding is UTF8.
 //! NULL stays NULL; a mask that gives NULL is not a mask but [`Show::Null`](crate::policy::decide::Show::Null).
 //!
@@ -11,15 +12,20 @@
 //!
 //! Knows nothing of roles or columns.
 
+mod bank_card;
 mod bucket;
 mod constant;
 mod email;
 mod generalise;
+mod id_number;
 mod name;
 mod partial;
 mod phone;
 mod redact;
+mod regex;
 mod sql;
+
+pub use self::regex::Regex;
 
 use crate::types::LogicalType;
 
@@ -47,6 +53,12 @@ pub enum Mask {
     Constant(String),
     /// A coarser value of the same type.
     Generalise(Generalise),
+    /// The last four characters of a Chinese identity number kept.
+    IdNumber,
+    /// The last four digits of a card number kept.
+    BankCard,
+    /// What a regular expression finds replaced.
+    Regex(Regex),
 }
 
 /// How coarse a generalised value is.
@@ -90,11 +102,14 @@ impl Mask {
             Self::Constant(constant) => constant::apply(constant, ty),
             Self::Generalise(Generalise::Bucket(width)) => bucket::apply(width, ty, canonical),
             Self::Generalise(unit) => generalise::apply(unit, ty, canonical),
+            Self::IdNumber => on_text(ty, canonical, id_number::apply),
+            Self::BankCard => on_text(ty, canonical, bank_card::apply),
+            Self::Regex(regex) => on_text(ty, canonical, |text| regex.apply(text)),
         }
     }
 
     /// The SQL expression that masks `column_sql`, itself an expression of type `ty`; None where the mask does not
-    /// fit the type.
+    /// fit the type, or has no SQL form: then its values are masked in the result only.
     ///
     /// `column_sql` stands in it more than once: it is to be a column reference, not an expression with effects.
     pub fn sql(&self, ty: LogicalType, column_sql: &str) -> Option<String> {
@@ -112,6 +127,9 @@ impl Mask {
                 sql::cast(&bucket::sql(width, ty, column_sql)?, ty)
             }
             Self::Generalise(unit) => sql::cast(&generalise::sql(unit, ty, column_sql)?, ty),
+            Self::IdNumber => sql::cast(&id_number::sql(column_sql), ty),
+            Self::BankCard => sql::cast(&bank_card::sql(column_sql), ty),
+            Self::Regex(_) => return None,
         })
     }
 
@@ -132,6 +150,9 @@ impl Mask {
             Self::Constant(constant) => constant::fits(constant, ty),
             Self::Generalise(Generalise::Bucket(width)) => bucket::fits(width, ty),
             Self::Generalise(unit) => generalise::fits(unit, ty),
+            Self::IdNumber => text_of_at_least(redact::MASKED_CHARACTERS, "id_number", ty),
+            Self::BankCard => text_of_at_least(redact::MASKED_CHARACTERS, "bank_card", ty),
+            Self::Regex(_) => text_of_at_least(redact::MASKED_CHARACTERS, "regex", ty),
         }
     }
 }

@@ -3,10 +3,16 @@
 //! The doc comments here are the text of `policies/REFERENCE.md` and of the JSON Schema. What a policy means is
 //! settled in [`mod@super::load`]; a word that says "Not enforced by this version yet" is refused there.
 
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
 
-use crate::document::shapes::{At, Named, OneOrMany, Short, Shorthand};
+use crate::document::shapes::{At, Named, OneOrMany, Short};
+
+mod mask;
+mod token;
+
+pub use mask::{Generalise, Mask, Partial, Regex, Unmatched};
+pub use token::{Token, TokenWord};
 
 /// A policy: who is who, and what becomes of which column.
 ///
@@ -205,57 +211,6 @@ pub struct Order {
     pub bytes: Option<u32>,
 }
 
-/// A token: its shape and what of the value is kept.
-///
-/// FF1 (NIST SP 800-38G rev. 1) needs a million values: what has fewer left to replace (six digits) is refused
-/// when it is written (22023). Only `text` and `varchar` hold tokens.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Token {
-    /// Which characters are replaced, and by what.
-    pub format: At<TokenWord>,
-    /// Digits kept at the start, of `digits`.
-    #[serde(default)]
-    pub keep_first: Option<At<u32>>,
-    /// Digits kept at the end, of `digits`.
-    #[serde(default)]
-    pub keep_last: Option<At<u32>>,
-    /// The key domain it shares with other columns (in `store` only).
-    #[serde(default)]
-    pub domain: Option<At<String>>,
-}
-
-impl Shorthand for Token {
-    const MARK: &'static str = "$short:format";
-
-    fn word_schema(generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<TokenWord>()
-    }
-}
-
-/// The shape of a token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum TokenWord {
-    /// Digits become other digits; all other characters stay in place. At least six digits must be left to
-    /// replace: with `keep_first: 3`, nine digits in all.
-    Digits,
-    /// The local part of an e-mail becomes a longer code; the domain part is kept.
-    Email,
-    /// Letters and digits become others. Not enforced by this version yet.
-    Alphanumeric,
-    /// A UUID becomes another. Not enforced by this version yet.
-    Uuid,
-    /// An integer becomes another. Not enforced by this version yet.
-    Integer,
-    /// A date becomes another, from the year 1 to 9999. Not enforced by this version yet.
-    Date,
-    /// A card number becomes another with a right Luhn digit. Not enforced by this version yet.
-    BankCard,
-    /// A Chinese identity number becomes another with a right check digit. Not enforced by this version yet.
-    IdNumber,
-}
-
 /// What a role gets of a column.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -273,91 +228,6 @@ pub enum Show {
     Stored,
     /// Nothing: a statement that mentions the column is refused (42501).
     Refuse,
-}
-
-/// One way from a value to what a role may see of it. Masks count characters, not bytes.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Mask {
-    /// `***`, whatever the value. Leaks only whether it is NULL.
-    Redact,
-    /// Keeps some characters, hides the rest. Leaks the length. Example: `{ partial: { last: 4 } }`.
-    Partial(Partial),
-    /// `a***@example.com`. Leaks the first character and the domain part.
-    Email,
-    /// Keeps the last four digits; every other digit becomes `*`, all other characters stay. Leaks those digits,
-    /// how many there are, and whatever is no digit. Example: `+** (**) ****-5678`.
-    Phone,
-    /// Keeps the first letter of each word, or the family name of a Chinese name: `A*** L***`, `王**`. Leaks them,
-    /// how many words there are, and a Chinese name's length.
-    Name,
-    /// Always this text. Example: `{ constant: "hidden" }`.
-    Constant(#[schemars(with = "Scalar")] At<String>),
-    /// A coarser value of the same type. Example: `{ generalise: year }`. Leaks the coarser value.
-    Generalise(At<Generalise>),
-    /// A keyed hash. Not enforced by this version yet.
-    Hash,
-    /// A number or date near the value, always the same for the same value. Not enforced by this version yet.
-    Noise,
-    /// An invented name, company or address, always the same for the same value. Not enforced by this version
-    /// yet.
-    Fake,
-    /// Replaces what a regular expression finds. Example: `{ regex: { pattern: "[0-9]", with: "#" } }`. Not
-    /// enforced by this version yet.
-    Regex(Regex),
-    /// The shape of a Chinese identity number. Not enforced by this version yet.
-    IdNumber,
-    /// The last digits of a card number. Not enforced by this version yet.
-    BankCard,
-}
-
-/// Which characters a `partial` mask keeps. All are hidden when `first` and `last` together reach the length.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Partial {
-    /// Characters kept at the start; 0 when left out.
-    #[serde(default)]
-    pub first: Option<At<u32>>,
-    /// Characters kept at the end; 0 when left out.
-    #[serde(default)]
-    pub last: Option<At<u32>>,
-    /// The one character that stands for a hidden one; `*` when left out.
-    #[serde(default)]
-    pub with: Option<At<String>>,
-}
-
-/// How coarse a generalised value is.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Generalise {
-    /// 1 January of its year.
-    Year,
-    /// The first day of its month.
-    Month,
-    /// 1 January of the first year of its decade.
-    Decade,
-    /// The lower bound of the bucket a number falls into, by the bucket's width. Example:
-    /// `{ generalise: { bucket: 1000 } }`.
-    Bucket(#[schemars(with = "Scalar")] At<String>),
-}
-
-/// What a `regex` mask replaces.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Regex {
-    /// The regular expression.
-    pub pattern: String,
-    /// What stands in place of what it finds.
-    pub with: String,
-}
-
-/// Text that may look like a number.
-#[derive(JsonSchema)]
-#[serde(untagged)]
-#[allow(dead_code, reason = "it only describes itself to the schema")]
-enum Scalar {
-    Text(String),
-    Number(f64),
 }
 
 /// The word that marks, in a doc comment, what is refused as not enforced.

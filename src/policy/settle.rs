@@ -268,18 +268,13 @@ impl Settle<'_> {
                     continue;
                 };
                 match store {
-                    Some(Store::Plain) => notes.fault_with(
-                        word.at,
-                        "`compare` on a column stored plain is not enforced by this version yet",
-                        Some("leave it out, or seal the column with `search: [equal]`".to_owned()),
-                    ),
                     Some(Store::Encrypt { search }) if !search.contains(&settled) => notes
                         .fault_with(
                             word.at,
                             "`compare` names a word that `search` does not have",
                             Some("add it to the column's `search`".to_owned()),
                         ),
-                    Some(Store::Encrypt { .. } | Store::Tokenise(_)) | None => {}
+                    Some(Store::Plain | Store::Encrypt { .. } | Store::Tokenise(_)) | None => {}
                 }
                 if let Some(sight) = sight.get_mut(&name) {
                     sight.compare.insert(settled);

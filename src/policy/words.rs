@@ -7,7 +7,7 @@ use super::load::Notes;
 use super::model;
 use crate::document::Position;
 use crate::document::shapes::At;
-use crate::mask::{Generalise, Mask};
+use crate::mask::{Generalise, Mask, Regex};
 use crate::token::TokenFormat;
 
 /// A search word; a fault for one that waits.
@@ -72,9 +72,9 @@ pub(super) fn mask(written: &At<model::Mask>, notes: &mut Notes<'_>) -> Option<M
         model::Mask::Hash => "hash",
         model::Mask::Noise => "noise",
         model::Mask::Fake => "fake",
-        model::Mask::Regex(_) => "regex",
-        model::Mask::IdNumber => "id_number",
-        model::Mask::BankCard => "bank_card",
+        model::Mask::Regex(written) => return regex(written, notes),
+        model::Mask::IdNumber => return Some(Mask::IdNumber),
+        model::Mask::BankCard => return Some(Mask::BankCard),
     };
     notes.not_enforced(at, word);
     None
@@ -110,6 +110,22 @@ fn partial(written: &model::Partial, at: Position, notes: &mut Notes<'_>) -> Opt
         last: kept(last),
         with,
     })
+}
+
+fn regex(written: &At<model::Regex>, notes: &mut Notes<'_>) -> Option<Mask> {
+    let model::Regex {
+        pattern,
+        with,
+        unmatched,
+    } = &written.value;
+    let keeps_unmatched = *unmatched == Some(model::Unmatched::Keep);
+    match Regex::new(pattern, with, keeps_unmatched) {
+        Ok(regex) => Some(Mask::Regex(regex)),
+        Err(why) => {
+            notes.fault(written.at, why);
+            None
+        }
+    }
 }
 
 fn generalise(written: &model::Generalise, notes: &mut Notes<'_>) -> Option<Generalise> {

@@ -3,7 +3,7 @@
 use super::plan::Refusal;
 use super::refuse;
 use crate::ident::RoleName;
-use crate::policy::decide::{Show, Store, Treated};
+use crate::policy::decide::{Show, Sight, Store, Treated};
 
 /// How the analysis has to treat every mention of an attribute.
 #[derive(Debug, Clone)]
@@ -12,7 +12,8 @@ pub(super) enum Treatment {
     Free,
     /// stored plain, seen through this SQL expression over the column
     Masked,
-    /// stored in a form, or shown in a form, that SQL cannot compute: shown at the output, compared where allowed
+    /// stored in a form, or shown in a form, that SQL cannot or must not compute (a key would show in EXPLAIN), or
+    /// to be compared though masked: shown at the output, compared where allowed
     Held,
     /// not to be mentioned
     Denied(Refusal),
@@ -23,13 +24,15 @@ pub(super) fn treatment(treated: &Treated, role: &RoleName) -> Treatment {
     if let Some(why) = &treated.not_ready {
         return Treatment::Denied(refuse::not_ready(&treated.name, why));
     }
-    let show = &treated.sight(role).show;
+    let Sight { show, compare } = treated.sight(role);
     if *show == Show::Refuse {
         return Treatment::Denied(refuse::denied(&treated.name, "see", None));
     }
     match (&treated.store, show) {
         (Store::Plain, Show::Plain | Show::Stored) => Treatment::Free,
-        (Store::Plain, _) if masked_sql(treated, role, "x").is_some() => Treatment::Masked,
+        (Store::Plain, _) if compare.is_empty() && masked_sql(treated, role, "x").is_some() => {
+            Treatment::Masked
+        }
         (Store::Plain | Store::Encrypt { .. } | Store::Tokenise(_), _) => Treatment::Held,
     }
 }

@@ -19,6 +19,7 @@ pub const PLANTED: &[(&str, &str)] = &[
     ("notes", "merger-in-may"),
     ("score", "7654321"),
     ("hidden", "nobody-sees-this"),
+    ("remark", "dial-5551717-planted"),
 ];
 
 const SCHEMA: &str = "
@@ -31,13 +32,14 @@ CREATE TABLE people (
     phone text,
     notes text CONSTRAINT notes_length CHECK (length(notes) < 40),
     score int4 UNIQUE,
-    hidden text
+    hidden text,
+    remark text
 );
 CREATE TABLE others (id int PRIMARY KEY, email text, email_too text);
 CREATE TABLE untreated (id int, body text, raw bytea, person int);
 INSERT INTO people VALUES
-    (1, 'anna@secret.example', 'QQ123456C-planted', 1234567, '1971-08-23', '0049151987654321', 'merger-in-may', 7654321, 'nobody-sees-this'),
-    (2, NULL, 'none', NULL, NULL, NULL, NULL, NULL, NULL);
+    (1, 'anna@secret.example', 'QQ123456C-planted', 1234567, '1971-08-23', '0049151987654321', 'merger-in-may', 7654321, 'nobody-sees-this', 'dial-5551717-planted'),
+    (2, NULL, 'none', NULL, NULL, NULL, NULL, NULL, NULL, NULL);
 INSERT INTO others VALUES (1, 'anna@secret.example', 'bob@secret.example');
 INSERT INTO untreated VALUES (1, 'body', '\\x00', 1);
 GRANT ALL ON ALL TABLES IN SCHEMA public TO PUBLIC;
@@ -75,6 +77,8 @@ tables:
         show: { app: plain, support: null, analyst: { mask: { generalise: { bucket: 1000000 } } } }
       hidden:
         show: { app: plain, "*": refuse }
+      remark:
+        show: { app: plain, "*": { mask: { regex: { pattern: "[a-z0-9]+", with: "=" } } } }
   public.others:
     columns:
       email: { store: { encrypt: { search: [equal] } }, show: { app: plain, "*": null } }

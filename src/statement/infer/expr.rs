@@ -13,7 +13,7 @@ use crate::statement::treatment::{Treatment, treatment};
 use crate::statement::tree::{
     CastType, ColumnRef, ConstantKind, Expr, Extent, Form, Origin, Place, QueryId, SourceId,
 };
-use crate::types::LogicalType;
+use crate::types::{LogicalType, TypeClass};
 
 impl Inference<'_> {
     /// The type of an expression.
@@ -203,10 +203,15 @@ impl Inference<'_> {
         extent: Extent,
     ) -> Result<Ty, Refusal> {
         match (self.expr(inner)?, inner.extent()) {
-            (Ty::Held(attribute), Some(within)) if !array && attribute.store != Store::Plain => {
+            (Ty::Held(attribute), Some(within)) if !array => {
                 let same_class = ty
                     .and_then(|(oid, typmod)| LogicalType::from_oid(oid, typmod))
-                    .filter(|to| keeps_value(attribute.logical, *to));
+                    .filter(|to| keeps_value(attribute.logical, *to))
+                    // What is not sealed comes as the server's own type, in whose form only texts are alike.
+                    .filter(|to| {
+                        matches!(attribute.store, Store::Encrypt { .. })
+                            || to.class() == TypeClass::Text
+                    });
                 let Some(to) = same_class else {
                     return Err(self.not_for(&attribute, &Form::Named("this cast"), Some(extent)));
                 };

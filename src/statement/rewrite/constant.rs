@@ -1,9 +1,10 @@
-//! A constant that meets an attribute becomes a slot.
+//! A constant that meets an attribute becomes a slot; one that is compared with what lies plain stays.
 //!
 //! before: `WHERE email = 'a@b.c'`
 //! after:  `WHERE email = ⟨slot⟩`, filled as `'\xd556…'::pg_catalog.bytea`
 
 use super::{Draft, Edit, Replacement};
+use crate::policy::decide::Store;
 use crate::secret::Secret;
 use crate::statement::infer::{Adapted, Site};
 use crate::statement::lex::TokenKind;
@@ -20,6 +21,7 @@ pub(super) fn slot_constants(draft: &Draft<'_>) -> Result<Vec<Edit>, Refusal> {
         };
         let with = match kind {
             ConstantKind::Null => Replacement::Text("NULL".to_owned()),
+            _ if adapted.attribute.store == Store::Plain => Replacement::Same,
             _ => Replacement::Slot(slot(draft, adapted, tokens)?),
         };
         edits.push(Edit {

@@ -33,6 +33,8 @@ pub(super) enum Replacement {
     Text(String),
     /// a value sealed or tokenised when the plan is filled
     Slot(LiteralSlot),
+    /// what stands there, which the audit does not see
+    Same,
 }
 
 /// What the rules read.
@@ -117,6 +119,10 @@ fn assemble(
             Replacement::Slot(slot) => {
                 pieces.push(Piece::Slot(slot));
                 pieces.push(Piece::Text(" ".to_owned()));
+                audit_text.push('?');
+            }
+            Replacement::Same => {
+                pieces.push(Piece::Text(format!("{} ", &resolved.text[start..end])));
                 audit_text.push('?');
             }
         }
