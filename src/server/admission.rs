@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use rustls::ServerConfig;
 use zeroize::Zeroizing;
 
 use crate::config::{Config, ListenTls};
@@ -21,7 +20,7 @@ use crate::secret::Secret;
 use crate::upstream::configured::read_pem;
 use crate::upstream::connect::Target;
 use crate::upstream::control::{Control, ControlLogin};
-use crate::wire::tls::{self, TlsFault};
+use crate::wire::tls::{self, ListenerTls, TlsFault};
 
 /// Who wants to come in, and from where: what a policy may look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,7 +92,7 @@ pub type Admit = dyn Fn(&Identity) -> Result<Admission, Denial> + Send + Sync;
 /// All that a login needs, shared by all of them.
 pub struct LoginContext {
     /// the clients' TLS settings, replaced on reload; None offers no TLS
-    pub tls: ArcSwapOption<ServerConfig>,
+    pub tls: ArcSwapOption<ListenerTls>,
     /// whether plain clients are refused
     pub tls_required: bool,
     /// from the first byte to an open session
@@ -157,20 +156,22 @@ impl LoginContext {
     }
 }
 
-fn clients_tls(tls: &ListenTls) -> Result<Arc<ServerConfig>, Fault> {
+fn clients_tls(tls: &ListenTls) -> Result<Arc<ListenerTls>, Fault> {
     let certificate = read_pem(&tls.certificate)?;
     let key = Zeroizing::new(read_pem(&tls.key)?);
-    tls::server_config(&certificate, &key).map_err(|fault| {
-        let file = match fault {
-            TlsFault::Certificate => &tls.certificate,
-            TlsFault::Key
-            | TlsFault::Mismatch
-            | TlsFault::NoRoots
-            | TlsFault::ServerName
-            | TlsFault::Versions => &tls.key,
-        };
-        Fault::of_file(&file.display().to_string(), fault.to_string())
-    })
+    tls::server_config(&certificate, &key)
+        .map(Arc::new)
+        .map_err(|fault| {
+            let file = match fault {
+                TlsFault::Certificate => &tls.certificate,
+                TlsFault::Key
+                | TlsFault::Mismatch
+                | TlsFault::NoRoots
+                | TlsFault::ServerName
+                | TlsFault::Versions => &tls.key,
+            };
+            Fault::of_file(&file.display().to_string(), fault.to_string())
+        })
 }
 
 #[cfg(test)]

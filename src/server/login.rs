@@ -8,22 +8,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use rustls::ServerConfig;
+use rustls::server::Acceptor;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
 pub use super::admission::{Admission, Admit, Denial, Identity, LoginContext};
 use crate::ident::{DatabaseName, UserName};
 use crate::limits::{FAREWELL_TIMEOUT_MS, LOGIN_INPUT_BYTES_MAX};
 use crate::metrics::LoginMethod;
-use crate::session::login::{Farewell, Login, LoginFault, Proven, Step, TlsOffer};
+use crate::session::login::{Farewell, Login, LoginFault, Proven, Secured, Step, TlsOffer};
 use crate::upstream::connect::{self, Upstream};
 use crate::upstream::control::StoredLogin;
 use crate::upstream::stream::MaybeTls;
 use crate::wire::authentication::AUTHENTICATION_OK;
 use crate::wire::scram::Verifier;
 use crate::wire::startup::{CancelKey, Startup};
+use crate::wire::tls::{ALPN, ListenerTls};
 use crate::wire::upstream as reply;
 
 /// A client that is in, and its session with the server. It has been told AuthenticationOk and no more.
@@ -127,7 +128,7 @@ struct Door<S> {
     stream: Option<MaybeTls<S>>,
     input: BytesMut,
     login: Login,
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<Arc<ListenerTls>>,
     method: LoginMethod,
 }
 
@@ -176,8 +177,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Door<S> {
             match step {
                 Step::Read => self.read().await?,
                 Step::StartTls => {
-                    self.start_tls().await?;
-                    self.login.encrypted();
+                    let secured = self.start_tls().await?;
+                    self.login.encrypted(secured)?;
                 }
                 Step::LookUp(user) => {
                     self.method = LoginMethod::Scram;
@@ -212,15 +213,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Door<S> {
         }
     }
 
-    async fn start_tls(&mut self) -> Result<(), LoginFault> {
-        let (Some(MaybeTls::Plain(stream)), Some(config)) = (self.stream.take(), &self.tls) else {
+    async fn start_tls(&mut self) -> Result<Secured, LoginFault> {
+        let (Some(MaybeTls::Plain(stream)), Some(tls)) = (self.stream.take(), &self.tls) else {
             return Err(LoginFault::TlsHandshake);
         };
-        let acceptor = TlsAcceptor::from(Arc::clone(config));
-        let stream = acceptor.accept(stream).await;
-        let stream = stream.map_err(|_| LoginFault::TlsHandshake)?;
+        let failed = |_| LoginFault::TlsHandshake;
+        let begun = begin_tls(stream, self.input.split()).await?;
+        let stream = begun
+            .into_stream(Arc::clone(&tls.config))
+            .await
+            .map_err(failed)?;
+        let secured = Secured {
+            end_point: tls.end_point.clone(),
+            is_postgresql: stream.get_ref().1.alpn_protocol() == Some(ALPN),
+        };
         self.stream = Some(MaybeTls::Tls(Box::new(stream.into())));
-        Ok(())
+        Ok(secured)
     }
 
     /// Tells the client why, within a short time, and closes.
@@ -254,6 +262,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Door<S> {
             sqlstate,
             method: self.method,
         }
+    }
+}
+
+/// A handshake whose first bytes may have been read already.
+async fn begin_tls<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    read: BytesMut,
+) -> Result<StartHandshake<S>, LoginFault> {
+    let mut acceptor = Acceptor::default();
+    let mut rest = &read[..];
+    while !rest.is_empty() {
+        match acceptor.read_tls(&mut rest) {
+            Ok(0) | Err(_) => return Err(LoginFault::TlsHandshake),
+            Ok(_) => {}
+        }
+    }
+    // All of its ClientHello may be here: then the client waits for us.
+    match acceptor.accept() {
+        Ok(Some(accepted)) => Ok(StartHandshake::from_parts(accepted, stream)),
+        Ok(None) => {
+            let begun = LazyConfigAcceptor::new(acceptor, stream).await;
+            begun.map_err(|_| LoginFault::TlsHandshake)
+        }
+        Err(_) => Err(LoginFault::TlsHandshake),
     }
 }
 

@@ -115,6 +115,8 @@ pub(super) fn outcome(fault: &LoginFault) -> LoginOutcome {
         | LoginFault::SaslMessage
         | LoginFault::Mechanism
         | LoginFault::Scram
+        | LoginFault::Channel
+        | LoginFault::NotPostgresql
         | LoginFault::Gone(_)
         | LoginFault::Timeout => LoginOutcome::Broken,
     }

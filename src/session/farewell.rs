@@ -20,6 +20,9 @@ pub enum LoginFault {
     /// SSLRequest or GSSENCRequest a second time, or inside TLS.
     #[error("an encryption request out of turn")]
     RepeatedRequest,
+    /// TLS from the first byte, by a client that did not name PostgreSQL's protocol in it (ALPN).
+    #[error("TLS from the first byte without the protocol's name (ALPN)")]
+    NotPostgresql,
     /// The TLS handshake failed.
     #[error("the TLS handshake with the client failed")]
     TlsHandshake,
@@ -35,6 +38,10 @@ pub enum LoginFault {
     /// The SCRAM exchange broke the protocol.
     #[error("the SCRAM exchange broke the protocol")]
     Scram,
+    /// The client's SCRAM exchange is bound to another channel, or thinks that it cannot be bound: somebody may stand
+    /// between the client and pgveil.
+    #[error("SCRAM channel binding check failed")]
+    Channel,
     /// Wrong password, or no such user, or one that cannot be served.
     #[error("password authentication failed")]
     Password,
@@ -91,6 +98,8 @@ impl LoginFault {
             | Self::SaslMessage
             | Self::Mechanism
             | Self::Scram
+            | Self::Channel
+            | Self::NotPostgresql
             | Self::TlsHandshake
             | Self::TlsRequired
             | Self::Gone(_)
@@ -108,12 +117,15 @@ impl LoginFault {
         let error = |state, message: String, hint| Farewell::Error(state, message, hint);
         match self {
             Self::Startup(fault) => startup_farewell(fault),
-            Self::Gone(_) | Self::Timeout | Self::TlsHandshake => Farewell::Silence,
+            Self::Gone(_) | Self::Timeout | Self::TlsHandshake | Self::NotPostgresql => {
+                Farewell::Silence
+            }
             Self::StuffedBytes
             | Self::RepeatedRequest
             | Self::SaslMessage
             | Self::Mechanism
-            | Self::Scram => error(SqlState::PROTOCOL_VIOLATION, self.to_string(), ""),
+            | Self::Scram
+            | Self::Channel => error(SqlState::PROTOCOL_VIOLATION, self.to_string(), ""),
             Self::TlsRequired => error(
                 SqlState::INVALID_AUTHORIZATION,
                 "a connection without TLS is refused".to_owned(),

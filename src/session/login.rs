@@ -13,8 +13,9 @@ pub use super::farewell::{Farewell, LoginFault};
 use crate::ident::{DatabaseName, UserName};
 use crate::limits::SASL_FRAME_BYTES_MAX;
 use crate::wire::authentication;
+use crate::wire::certificate::EndPoint;
 use crate::wire::frame::{self, Sender};
-use crate::wire::scram::{self, ClientKeys, ScramFault, ServerExchange, Verifier};
+use crate::wire::scram::{ClientKeys, Mechanism, ScramFault, ServerExchange, Verifier};
 use crate::wire::startup::{CancelKey, Opening, Startup};
 
 /// Whether clients may, or must, come under TLS.
@@ -33,7 +34,7 @@ pub enum TlsOffer {
 pub enum Step {
     /// more bytes of the client
     Read,
-    /// a TLS handshake, then [`Login::encrypted`]
+    /// a TLS handshake, which begins with what has been read and not taken, then [`Login::encrypted`]
     StartTls,
     /// the verifier of that user, then [`Login::verifier`]
     LookUp(UserName),
@@ -42,6 +43,18 @@ pub enum Step {
     /// nothing: the client has proved the password
     Proven(Box<Proven>),
 }
+
+/// What a TLS handshake with the client has left.
+#[derive(Debug, Clone, Default)]
+pub struct Secured {
+    /// the hash of pgveil's certificate, which the client's SCRAM exchange may be bound to
+    pub end_point: Option<EndPoint>,
+    /// whether both have agreed, in the handshake, on PostgreSQL's protocol
+    pub is_postgresql: bool,
+}
+
+/// The first byte of a TLS handshake, which no startup packet begins with: its length would be 350 MB.
+const TLS_HANDSHAKE: u8 = 0x16;
 
 /// A client that has proved that it knows the password.
 #[derive(Debug)]
@@ -65,7 +78,7 @@ enum Stage {
 #[derive(Debug)]
 pub struct Login {
     offer: TlsOffer,
-    encrypted: bool,
+    secured: Option<Secured>,
     ssl_asked: bool,
     gss_asked: bool,
     stage: Stage,
@@ -77,7 +90,7 @@ impl Login {
     pub fn new(offer: TlsOffer) -> Self {
         Self {
             offer,
-            encrypted: false,
+            secured: None,
             ssl_asked: false,
             gss_asked: false,
             stage: Stage::Opening,
@@ -91,8 +104,21 @@ impl Login {
     }
 
     /// The TLS handshake is done.
-    pub fn encrypted(&mut self) {
-        self.encrypted = true;
+    ///
+    /// # Errors
+    /// [`LoginFault::NotPostgresql`] when the client began with it and did not name the protocol: another protocol's
+    /// client could be led here.
+    pub fn encrypted(&mut self, secured: Secured) -> Result<(), LoginFault> {
+        if !self.ssl_asked && !secured.is_postgresql {
+            self.stage = Stage::Over;
+            return Err(LoginFault::NotPostgresql);
+        }
+        self.secured = Some(secured);
+        Ok(())
+    }
+
+    fn end_point(&self) -> Option<&EndPoint> {
+        self.secured.as_ref()?.end_point.as_ref()
     }
 
     /// The verifier asked for is here: the user's own, or a decoy for a user that cannot log in. Appends the
@@ -103,7 +129,11 @@ impl Login {
     pub fn verifier(&mut self, verifier: Verifier, out: &mut BytesMut) -> Result<(), LoginFault> {
         match self.take_stage() {
             Stage::AwaitingVerifier(startup) => {
-                authentication::put_sasl(out, scram::MECHANISM)?;
+                let offered = match self.end_point() {
+                    None => &[Mechanism::Unbound.name()][..],
+                    Some(_) => &[Mechanism::Plus.name(), Mechanism::Unbound.name()],
+                };
+                authentication::put_sasl(out, offered)?;
                 self.stage = Stage::AwaitingInitial(startup, verifier);
                 Ok(())
             }
@@ -134,7 +164,7 @@ impl Login {
                         Some(Step::Read)
                     }
                     Some(frame) => {
-                        self.stage = initial(&frame, startup, verifier, out)?;
+                        self.stage = initial(&frame, (startup, verifier), self.end_point(), out)?;
                         None
                     }
                 },
@@ -166,6 +196,10 @@ impl Login {
         input: &mut BytesMut,
         out: &mut BytesMut,
     ) -> Result<Option<Step>, LoginFault> {
+        if input.first() == Some(&TLS_HANDSHAKE) && self.may_begin_with_tls() {
+            self.stage = Stage::Opening;
+            return Ok(Some(Step::StartTls));
+        }
         let Some((opening, length)) = Opening::read(input)? else {
             self.stage = Stage::Opening;
             return Ok(Some(Step::Read));
@@ -184,13 +218,19 @@ impl Login {
             Opening::Startup(startup) => {
                 self.named = Some((startup.user().clone(), startup.database().clone()));
                 startup.put_negotiation(out)?;
-                if self.offer == TlsOffer::Required && !self.encrypted {
+                if self.offer == TlsOffer::Required && self.secured.is_none() {
                     return Err(LoginFault::TlsRequired);
                 }
                 self.stage = Stage::AwaitingVerifier(*startup);
                 Ok(None)
             }
         }
+    }
+
+    /// Whether TLS may begin without a request: as the connection's first byte.
+    fn may_begin_with_tls(&self) -> bool {
+        let is_first = !self.ssl_asked && !self.gss_asked && self.secured.is_none();
+        is_first && self.offer != TlsOffer::None
     }
 
     fn encryption_request(
@@ -204,7 +244,7 @@ impl Login {
         } else {
             &mut self.gss_asked
         };
-        if std::mem::replace(asked, true) || self.encrypted {
+        if std::mem::replace(asked, true) || self.secured.is_some() {
             return Err(LoginFault::RepeatedRequest);
         }
         if is_ssl && self.offer != TlsOffer::None {
@@ -232,17 +272,18 @@ fn sasl_frame(input: &mut BytesMut) -> Result<Option<BytesMut>, LoginFault> {
 
 fn initial(
     frame: &[u8],
-    startup: Startup,
-    verifier: Verifier,
+    (startup, verifier): (Startup, Verifier),
+    end_point: Option<&EndPoint>,
     out: &mut BytesMut,
 ) -> Result<Stage, LoginFault> {
     let (mechanism, data) = authentication::sasl_initial_response(&frame[5..])?;
-    if mechanism != scram::MECHANISM.as_bytes() {
-        return Err(LoginFault::Mechanism);
-    }
+    let mechanism = Mechanism::by_name(mechanism)
+        .filter(|mechanism| *mechanism == Mechanism::Unbound || end_point.is_some())
+        .ok_or(LoginFault::Mechanism)?;
     // A client may send its first data only when asked (manual, "SASL Authentication"); none of them does.
     let data = data.ok_or(LoginFault::SaslMessage)?;
-    let (exchange, server_first) = ServerExchange::begin(data, verifier).map_err(scram_fault)?;
+    let (exchange, server_first) =
+        ServerExchange::begin(mechanism, data, verifier, end_point).map_err(scram_fault)?;
     authentication::put_sasl_continue(out, server_first.as_bytes())?;
     Ok(Stage::AwaitingFinal(startup, Box::new(exchange)))
 }
@@ -250,6 +291,7 @@ fn initial(
 fn scram_fault(fault: ScramFault) -> LoginFault {
     match fault {
         ScramFault::Proof => LoginFault::Password,
+        ScramFault::Channel => LoginFault::Channel,
         ScramFault::NotAVerifier
         | ScramFault::ClientMessage
         | ScramFault::ServerMessage
@@ -263,7 +305,7 @@ mod tests {
 
     use super::*;
     use crate::secret::Secret;
-    use crate::wire::scram::ClientExchange;
+    use crate::wire::scram::{Binding, ClientExchange};
     use crate::wire::startup::SSL_REQUEST_PACKET;
 
     fn hello(user: &str) -> Vec<u8> {
@@ -312,16 +354,17 @@ mod tests {
         pair.login.verifier(verifier, &mut pair.out)?;
         pair.out.clear();
         let keys = ClientKeys::of_password(&password(), b"salt", 1);
-        let (exchange, first) = ClientExchange::begin(keys);
+        let (exchange, first) = ClientExchange::begin(Binding::Nothing);
         let mut message = BytesMut::new();
         authentication::put_sasl_initial_response(
             &mut message,
-            scram::MECHANISM,
+            Mechanism::Unbound.name(),
             first.as_bytes(),
         )?;
         pair.send(&message, chunk)?;
         let server_first = pair.out.split().split_off(9);
-        let (_, last) = exchange.respond(&server_first).expect("an honest server");
+        let answered = exchange.respond(&server_first, |_, _| Ok(keys));
+        let (_, last) = answered.expect("an honest server");
         let mut message = BytesMut::new();
         authentication::put_sasl_response(&mut message, last.expose().as_bytes())?;
         let step = pair.send(&message, chunk)?;
@@ -353,13 +396,13 @@ mod tests {
         let mut pair = Pair::new(TlsOffer::Required);
         let step = pair.send(&SSL_REQUEST_PACKET, 100).unwrap();
         assert!(matches!(step, Step::StartTls));
-        pair.login.encrypted();
+        pair.login.encrypted(Secured::default()).unwrap();
         let step = pair.send(&hello("anna"), 100).unwrap();
         assert!(matches!(step, Step::LookUp(_)));
         // Inside TLS there is nothing more to ask for.
         let mut pair = Pair::new(TlsOffer::Required);
         pair.send(&SSL_REQUEST_PACKET, 100).unwrap();
-        pair.login.encrypted();
+        pair.login.encrypted(Secured::default()).unwrap();
         let fault = pair.send(&SSL_REQUEST_PACKET, 100).unwrap_err();
         assert_eq!(fault, LoginFault::RepeatedRequest);
     }

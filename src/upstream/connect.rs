@@ -131,7 +131,7 @@ async fn shake_hands(
     startup: &Startup,
     keys: Option<ClientKeys>,
 ) -> Result<Upstream, UpstreamFault> {
-    let mut handshake = Handshake::new(keys);
+    let mut handshake = Handshake::new(keys, stream.peer_end_point());
     let mut output = BytesMut::from(&startup.to_upstream()[..]);
     let mut input = BytesMut::new();
     loop {

@@ -8,8 +8,9 @@ use bytes::{Bytes, BytesMut};
 
 use crate::limits::UPSTREAM_LOGIN_FRAMES_MAX;
 use crate::wire::authentication::{self, Authentication};
+use crate::wire::certificate::EndPoint;
 use crate::wire::message::MessageFault;
-use crate::wire::scram::{self, ClientExchange, ClientFinal, ClientKeys, ScramFault};
+use crate::wire::scram::{Binding, ClientExchange, ClientFinal, ClientKeys, Mechanism, ScramFault};
 use crate::wire::startup::CancelKey;
 use crate::wire::upstream;
 
@@ -80,7 +81,7 @@ enum Stage {
     /// the startup packet is sent
     Begun(Option<ClientKeys>),
     /// client-first is sent
-    First(ClientExchange),
+    First(ClientExchange, ClientKeys),
     /// client-final is sent
     Final(ClientFinal),
     /// the server has proved itself
@@ -95,15 +96,18 @@ enum Stage {
 #[derive(Debug)]
 pub struct Handshake {
     stage: Stage,
+    /// the server's certificate as we see it; None without TLS
+    end_point: Option<EndPoint>,
     greeting: Greeting,
     frames: usize,
 }
 
 impl Handshake {
     /// A login whose startup packet is on its way. Without keys only a server that asks for nothing lets in.
-    pub fn new(keys: Option<ClientKeys>) -> Self {
+    pub fn new(keys: Option<ClientKeys>, end_point: Option<EndPoint>) -> Self {
         Self {
             stage: Stage::Begun(keys),
+            end_point,
             greeting: Greeting::default(),
             frames: 0,
         }
@@ -166,11 +170,14 @@ impl Handshake {
         self.stage = match (stage, message) {
             (Stage::Begun(_) | Stage::Proven, Authentication::Ok) => Stage::Admitted,
             (Stage::Begun(Some(keys)), Authentication::Sasl(mechanisms))
-                if mechanisms.contains(&scram::MECHANISM.as_bytes()) =>
+                if mechanisms.contains(&Mechanism::Unbound.name().as_bytes()) =>
             {
-                let (exchange, first) = ClientExchange::begin(keys);
-                authentication::put_sasl_initial_response(out, scram::MECHANISM, first.as_bytes())?;
-                Stage::First(exchange)
+                let offered = mechanisms.contains(&Mechanism::Plus.name().as_bytes());
+                let binding = Binding::choose(offered, self.end_point.take());
+                let mechanism = binding.mechanism().name();
+                let (exchange, first) = ClientExchange::begin(binding);
+                authentication::put_sasl_initial_response(out, mechanism, first.as_bytes())?;
+                Stage::First(exchange, keys)
             }
             (Stage::Begun(None), Authentication::Sasl(_)) => {
                 return Err(UpstreamFault::Method("scram-sha-256, without a key for it"));
@@ -178,8 +185,9 @@ impl Handshake {
             (Stage::Begun(_), Authentication::Sasl(_)) => {
                 return Err(UpstreamFault::Method("SASL, without SCRAM-SHA-256"));
             }
-            (Stage::First(exchange), Authentication::SaslContinue(data)) => {
-                let (last, message) = exchange.respond(data).map_err(UpstreamFault::Scram)?;
+            (Stage::First(exchange, keys), Authentication::SaslContinue(data)) => {
+                let answered = exchange.respond(data, |_, _| Ok(keys));
+                let (last, message) = answered.map_err(UpstreamFault::Scram)?;
                 authentication::put_sasl_response(out, message.expose().as_bytes())?;
                 Stage::Final(last)
             }
@@ -216,12 +224,13 @@ mod tests {
     /// A login by SCRAM up to SASLFinal, which is `tampered`.
     fn scram_login(tamper: fn(&mut Vec<u8>)) -> Result<Handshake, UpstreamFault> {
         let verifier = Verifier::of_password(&Secret::new("pencil".to_owned()), b"salt", 1);
-        let mut handshake = Handshake::new(Some(keys()));
+        let mut handshake = Handshake::new(Some(keys()), None);
         let (mut asked, mut sent) = (BytesMut::new(), BytesMut::new());
-        authentication::put_sasl(&mut asked, "SCRAM-SHA-256").unwrap();
+        authentication::put_sasl(&mut asked, &["SCRAM-SHA-256"]).unwrap();
         handshake.frame(&asked, &mut sent)?;
         let (_, first) = authentication::sasl_initial_response(&sent[5..]).unwrap();
-        let (server, server_first) = ServerExchange::begin(first.unwrap(), verifier).unwrap();
+        let (server, server_first) =
+            ServerExchange::begin(Mechanism::Unbound, first.unwrap(), verifier, None).unwrap();
         let (mut asked, mut sent) = (BytesMut::new(), BytesMut::new());
         authentication::put_sasl_continue(&mut asked, server_first.as_bytes()).unwrap();
         handshake.frame(&asked, &mut sent)?;
@@ -251,6 +260,32 @@ mod tests {
     }
 
     #[test]
+    fn the_channel_is_bound_where_the_server_offers_it_and_an_offer_taken_away_is_told() {
+        let made = rcgen::generate_simple_self_signed(["db".to_owned()]).unwrap();
+        let seen = EndPoint::of_certificate(made.cert.der());
+        let (plus, unbound) = ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256");
+        for (offered, seen, mechanism, flag) in [
+            (
+                &[plus, unbound][..],
+                seen.clone(),
+                plus,
+                "p=tls-server-end-point,,",
+            ),
+            (&[unbound], seen, unbound, "y,,"),
+            (&[plus, unbound], None, unbound, "n,,"),
+            (&[unbound], None, unbound, "n,,"),
+        ] {
+            let mut handshake = Handshake::new(Some(keys()), seen);
+            let (mut asked, mut sent) = (BytesMut::new(), BytesMut::new());
+            authentication::put_sasl(&mut asked, offered).unwrap();
+            handshake.frame(&asked, &mut sent).unwrap();
+            let (named, first) = authentication::sasl_initial_response(&sent[5..]).unwrap();
+            assert_eq!(named, mechanism.as_bytes());
+            assert!(first.unwrap().starts_with(flag.as_bytes()), "{flag}");
+        }
+    }
+
+    #[test]
     fn d06_a_server_that_cannot_prove_itself_is_refused() {
         let tampered = scram_login(|message| message[5] ^= 1).err();
         assert!(matches!(tampered, Some(UpstreamFault::Scram(_))));
@@ -260,7 +295,7 @@ mod tests {
     #[test]
     fn d06_messages_out_of_turn_are_refused() {
         let protocol = |frames: &[&[u8]]| {
-            let mut handshake = Handshake::new(Some(keys()));
+            let mut handshake = Handshake::new(Some(keys()), None);
             let mut last = Ok(None);
             for frame in frames {
                 last = run(&mut handshake, frame);
@@ -268,7 +303,7 @@ mod tests {
             assert!(matches!(last, Err(UpstreamFault::Protocol)), "{frames:?}");
         };
         let mut sasl = BytesMut::new();
-        authentication::put_sasl(&mut sasl, "SCRAM-SHA-256").unwrap();
+        authentication::put_sasl(&mut sasl, &["SCRAM-SHA-256"]).unwrap();
         let sasl: &[u8] = &sasl;
         protocol(&[READY]);
         protocol(&[b"S\0\0\0\x0bTZ\0UTC\0"]);
@@ -286,7 +321,7 @@ mod tests {
 
     #[test]
     fn d06_a_server_that_never_gets_ready_is_cut_off() {
-        let mut handshake = Handshake::new(None);
+        let mut handshake = Handshake::new(None, None);
         run(&mut handshake, OK).unwrap();
         let mut last = Ok(None);
         for _ in 0..UPSTREAM_LOGIN_FRAMES_MAX {
@@ -298,15 +333,19 @@ mod tests {
     #[test]
     fn other_methods_are_named_and_refusals_kept_verbatim() {
         let fault = run(
-            &mut Handshake::new(Some(keys())),
+            &mut Handshake::new(Some(keys()), None),
             b"R\0\0\0\x0c\0\0\0\x05salt",
         )
         .unwrap_err();
         assert_eq!(fault, UpstreamFault::Method("md5"));
-        let fault = run(&mut Handshake::new(None), b"R\0\0\0\x0a\0\0\0\x0aA\0\0").err();
+        let fault = run(
+            &mut Handshake::new(None, None),
+            b"R\0\0\0\x0a\0\0\0\x0aA\0\0",
+        )
+        .err();
         assert!(fault.is_some());
         let refusal = b"E\0\0\0\x0cC3D000\0\0";
-        let fault = run(&mut Handshake::new(None), refusal).unwrap_err();
+        let fault = run(&mut Handshake::new(None, None), refusal).unwrap_err();
         assert_eq!(fault, UpstreamFault::Refused(Bytes::from_static(refusal)));
     }
 }

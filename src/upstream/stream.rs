@@ -9,6 +9,8 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsStream;
 
+use crate::wire::certificate::EndPoint;
+
 /// A stream that is plain or under TLS.
 #[derive(Debug)]
 pub enum MaybeTls<S> {
@@ -22,6 +24,17 @@ impl<S> MaybeTls<S> {
     /// Whether it is under TLS.
     pub fn is_encrypted(&self) -> bool {
         matches!(self, Self::Tls(_))
+    }
+
+    /// What SCRAM may be bound to when the peer is a server: its certificate. None without TLS.
+    pub fn peer_end_point(&self) -> Option<EndPoint> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(stream) => {
+                let (_, session) = stream.get_ref();
+                EndPoint::of_certificate(session.peer_certificates()?.first()?)
+            }
+        }
     }
 }
 

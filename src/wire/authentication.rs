@@ -67,14 +67,16 @@ pub fn method_name(code: u32) -> &'static str {
     }
 }
 
-/// Appends AuthenticationSASL with one mechanism.
+/// Appends AuthenticationSASL with these mechanisms, the best one first.
 ///
 /// # Errors
 /// [`MessageFault::TooLong`] never in practice.
-pub fn put_sasl(out: &mut BytesMut, mechanism: &str) -> Result<(), MessageFault> {
+pub fn put_sasl(out: &mut BytesMut, mechanisms: &[&str]) -> Result<(), MessageFault> {
     write_frame(out, b'R', |out| {
         out.put_u32(SASL);
-        put_string(out, mechanism.as_bytes());
+        for mechanism in mechanisms {
+            put_string(out, mechanism.as_bytes());
+        }
         out.put_u8(0);
         Ok(())
     })
@@ -147,9 +149,12 @@ mod tests {
     #[test]
     fn what_is_written_reads_back() {
         let mut out = BytesMut::new();
-        put_sasl(&mut out, "SCRAM-SHA-256").unwrap();
+        put_sasl(&mut out, &["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"]).unwrap();
         let read = Authentication::read(&out[5..]).unwrap();
-        assert_eq!(read, Authentication::Sasl(vec![b"SCRAM-SHA-256"]));
+        assert_eq!(
+            read,
+            Authentication::Sasl(vec![b"SCRAM-SHA-256-PLUS", b"SCRAM-SHA-256"])
+        );
         let mut out = BytesMut::new();
         put_sasl_initial_response(&mut out, "X", b"data").unwrap();
         let read = sasl_initial_response(&out[5..]).unwrap();

@@ -1,6 +1,7 @@
 //! The protocol's bytes: frames, messages, startup, SCRAM, TLS settings. No sockets.
 
 pub mod authentication;
+pub mod certificate;
 pub mod client;
 pub mod frame;
 pub mod message;

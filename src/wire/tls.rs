@@ -13,6 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
 
+use super::certificate::EndPoint;
 pub use crate::config::TlsMode;
 
 /// Why TLS settings are not usable.
@@ -42,20 +43,38 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
+/// The protocol's name in TLS (ALPN), without which TLS from the first byte is not taken for PostgreSQL's (IANA;
+/// PostgreSQL 17 manual, "Message Flow: SSL Session Encryption").
+pub const ALPN: &[u8] = b"postgresql";
+
+/// The settings of the clients' leg, and what a client's SCRAM exchange is bound to there.
+#[derive(Debug, Clone)]
+pub struct ListenerTls {
+    /// for the handshake
+    pub config: Arc<ServerConfig>,
+    /// the certificate's hash; None where it has none, and SCRAM-SHA-256-PLUS is not offered
+    pub end_point: Option<EndPoint>,
+}
+
 /// The settings of the clients' leg. `certificate` is the chain, the server's own first.
 ///
 /// # Errors
 /// [`TlsFault`] when certificate or key cannot be used.
-pub fn server_config(certificate: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, TlsFault> {
+pub fn server_config(certificate: &[u8], key: &[u8]) -> Result<ListenerTls, TlsFault> {
     let chain = certificates(certificate)?;
+    let end_point = chain.first().and_then(|own| EndPoint::of_certificate(own));
     let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| TlsFault::Key)?;
-    let config = ServerConfig::builder_with_provider(provider())
+    let mut config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(|_| TlsFault::Versions)?
         .with_no_client_auth()
         .with_single_cert(chain, key)
         .map_err(|_| TlsFault::Mismatch)?;
-    Ok(Arc::new(config))
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    Ok(ListenerTls {
+        config: Arc::new(config),
+        end_point,
+    })
 }
 
 /// The settings of the upstream leg; None when the mode is [`TlsMode::Disable`]. Without `ca` the verifying modes
