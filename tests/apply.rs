@@ -15,7 +15,7 @@ use pgveil::lifecycle::apply::{ApplyFault, Report, apply, survey};
 use pgveil::lifecycle::check::{CheckReport, DataCount, check, data};
 use pgveil::lifecycle::setup::{SetupLogins, setup_sql};
 use pgveil::policy::bind::BindFault;
-use pgveil::policy::decide::{Bound, Search, Store};
+use pgveil::policy::decide::Bound;
 use pgveil::policy::{Policy, bind, load};
 use pgveil::seal::{Binding, Sealer};
 use pgveil::token::{TokenFormat, Tokeniser};
@@ -140,14 +140,12 @@ impl Stage {
             .named(&RelationName::new("public", "t"), column)
             .expect("treated");
         let keys = self.keyring.domain(&treated.domain).expect("a domain");
-        let comparable =
-            matches!(&treated.store, Store::Encrypt { search } if search.contains(&Search::Equal));
         let binding = Binding {
             class: treated.logical.class(),
             attribute: treated
                 .domain_is_own
                 .then(|| self.keyring.attribute_id(&treated.name).expect("a number")),
-            comparable,
+            comparison: treated.comparison(),
         };
         let sealer = Sealer::new(keys, binding).expect("a key");
         let rows = self
@@ -233,10 +231,7 @@ async fn every_type_keeps_its_values() {
         "INSERT INTO t SELECT generate_series(1, 4), {}",
         values.join(", ")
     ));
-    let treated: Vec<(&str, &str)> = columns
-        .iter()
-        .map(|(name, _, _)| (*name, if *name == "l" { SEALED } else { EQUAL }))
-        .collect();
+    let treated: Vec<(&str, &str)> = columns.iter().map(|(name, _, _)| (*name, EQUAL)).collect();
     let mut stage = stage(&sql, &treated).await;
     let mut before = Vec::new();
     for (name, _, _) in &columns {
@@ -371,6 +366,116 @@ async fn a_table_keeps_what_it_had() {
     let again = stage.apply().await.expect("a second apply");
     assert!(again.tables.is_empty());
     assert!(stage.check().await.0.is_clean());
+}
+
+/// Where equality lies in a term, indexes are built again over heads, with all they had.
+#[tokio::test]
+async fn indexes_over_terms_keep_what_they_had() {
+    let sql = "CREATE TABLE t (id int PRIMARY KEY, doc jsonb DEFAULT '1.00', mail text, \"Odd \"\"name\" text, CONSTRAINT \"one of each\" UNIQUE (doc));
+               INSERT INTO t SELECT g, jsonb_build_object('n', g + 0.50), 'm' || g, 'o' FROM generate_series(1, 500) g;
+               INSERT INTO t VALUES (1000, to_jsonb(repeat('x', 5000))), (1001, NULL), (1002, NULL); UPDATE t SET mail = 'n' || id WHERE id > 999;
+               CREATE INDEX by_two ON t (mail DESC NULLS LAST, doc, \"Odd \"\"name\" text_pattern_ops) INCLUDE (id) WITH (fillfactor = 70) WHERE id > 10;
+               CREATE INDEX hashed ON t USING hash (doc); COMMENT ON INDEX hashed IS 'of it''s own';
+               CREATE UNIQUE INDEX every ON t (mail, lower(\"Odd \"\"name\"), doc DESC) NULLS NOT DISTINCT;
+               CREATE INDEX untouched ON t (id, mail)";
+    let mut stage = stage(sql, &[("doc", EQUAL), ("mail", EQUAL)]).await;
+    let documents = stage.text("SELECT doc FROM t ORDER BY ctid").await;
+    let report = stage.apply().await.expect("apply");
+    assert!(
+        report
+            .warnings
+            .iter()
+            .any(|w| w.contains("one of each becomes a unique index"))
+    );
+    let opened: Vec<String> = stage
+        .opened("doc")
+        .await
+        .into_iter()
+        .map(|document| document.unwrap_or("NULL".to_owned()))
+        .collect();
+    assert_eq!(opened.join("\n"), documents);
+    let indexes = stage
+        .text("SELECT indexdef FROM pg_indexes WHERE tablename = 't' ORDER BY indexname COLLATE \"C\"")
+        .await;
+    assert_eq!(
+        indexes,
+        "CREATE INDEX by_two ON public.t USING btree (mail DESC NULLS LAST, \"substring\"(doc, 1, 26), \"Odd \"\"name\" text_pattern_ops) INCLUDE (id) WITH (fillfactor='70') WHERE (id > 10)\n\
+         CREATE UNIQUE INDEX every ON public.t USING btree (mail, lower(\"Odd \"\"name\"), \"substring\"(doc, 1, 26) DESC) NULLS NOT DISTINCT\n\
+         CREATE INDEX hashed ON public.t USING hash (\"substring\"(doc, 1, 26))\n\
+         CREATE UNIQUE INDEX \"one of each\" ON public.t USING btree (\"substring\"(doc, 1, 26))\n\
+         CREATE UNIQUE INDEX t_pkey ON public.t USING btree (id)\n\
+         CREATE INDEX untouched ON public.t USING btree (id, mail)"
+    );
+    let comment = "SELECT obj_description('hashed'::regclass, 'pg_class')";
+    assert_eq!(stage.text(comment).await, "of it's own");
+
+    // A value of another nonce and the same term is the same value to the unique index.
+    let stored = stage.text("SELECT doc FROM t WHERE id = 7").await;
+    let alike = format!("{}{}", &stored[..2 + 52], "00".repeat(60));
+    let duplicate = format!("INSERT INTO t (id, doc) VALUES (7000, '{alike}')");
+    let refused = stage.client.batch_execute(&duplicate).await;
+    assert_eq!(
+        refused
+            .expect_err("a duplicate")
+            .code()
+            .expect("a code")
+            .code(),
+        "23505"
+    );
+    let plan = format!(
+        "SET enable_seqscan = off; EXPLAIN SELECT 1 FROM t WHERE pg_catalog.substring(doc, 1, 26) = '{}'",
+        &stored[..2 + 52]
+    );
+    let plan = stage.text(&plan).await;
+    assert!(
+        plan.contains("hashed") || plan.contains("one of each"),
+        "{plan}"
+    );
+
+    let again = stage.apply().await.expect("a second apply");
+    assert!(again.tables.is_empty());
+    let (report, counts) = stage.check().await;
+    assert!(report.is_clean(), "{report:?}");
+    assert!(counts.iter().all(|count| count.wrong.is_empty()));
+}
+
+#[tokio::test]
+async fn what_no_index_over_terms_can_keep_is_named() {
+    for (sql, kind) in [
+        ("CREATE TABLE t (a jsonb PRIMARY KEY)", "index"),
+        ("CREATE TABLE t (a jsonb UNIQUE DEFERRABLE)", "index"),
+        (
+            "CREATE TABLE t (a jsonb NOT NULL UNIQUE); ALTER TABLE t REPLICA IDENTITY USING INDEX t_a_key",
+            "index",
+        ),
+        (
+            "CREATE TABLE t (a jsonb UNIQUE); CLUSTER t USING t_a_key",
+            "index",
+        ),
+        (
+            "CREATE TABLE t (id int, a jsonb); CREATE INDEX ON t (id) INCLUDE (a)",
+            "index",
+        ),
+        (
+            "CREATE TABLE t (a jsonb UNIQUE); CREATE TABLE u (a jsonb REFERENCES t (a))",
+            "foreign_key",
+        ),
+        (
+            "CREATE TABLE u (a jsonb UNIQUE); CREATE TABLE t (a jsonb REFERENCES u (a))",
+            "foreign_key",
+        ),
+        (
+            "CREATE TABLE t (a jsonb); CREATE INDEX ON t USING gin (a)",
+            "index",
+        ),
+    ] {
+        let found = hindered(sql, &[("a", EQUAL)]).await;
+        assert_eq!(
+            found.into_iter().collect::<Vec<_>>(),
+            [("public.t.a".to_owned(), kind)],
+            "{sql}"
+        );
+    }
 }
 
 /// What stands in the way, by kind, and that nothing was changed.

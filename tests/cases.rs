@@ -21,7 +21,10 @@ const BYTEA: TypeRef = TypeRef {
 const DOMAIN: DomainId = DomainId(1);
 
 fn policy() -> Policy {
-    let text = include_str!("../policies/crm.yaml");
+    let text = concat!(
+        include_str!("../policies/crm.yaml"),
+        include_str!("cases/beside.yaml")
+    );
     load("crm.yaml", text)
         .expect("the demo's policy loads")
         .policy

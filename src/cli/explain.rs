@@ -11,6 +11,7 @@ use super::site::{LoginAs, OpenDatabase, Site};
 use super::{ConfigArgument, Exit, block_on};
 use crate::ident::RoleName;
 use crate::policy::decide::{Show, Store, Treated};
+use crate::seal::Comparison;
 use crate::statement::plan::{ColumnPlan, Outcome, Piece, Plan, Refusal, Shape};
 use crate::statement::{Context, Reach, analyse};
 
@@ -166,10 +167,15 @@ impl Answer {
     fn stored(&mut self, attribute: &Treated) {
         let leak = match &attribute.store {
             Store::Plain => "the database's side sees its values",
-            Store::Encrypt { .. } if attribute.compares_equal() => {
-                "the database's side sees lengths, and which values of its domain are equal"
-            }
-            Store::Encrypt { .. } => "the database's side sees lengths",
+            Store::Encrypt { .. } => match attribute.comparison() {
+                Comparison::Never => "the database's side sees lengths",
+                Comparison::Bytes => {
+                    "the database's side sees lengths, and which values of its domain are equal"
+                }
+                Comparison::Heads => {
+                    "the database's side sees lengths, and which values of its domain PostgreSQL calls equal"
+                }
+            },
             Store::Tokenise(_) => {
                 "the database's side sees shape and kept characters, and which values of its domain are equal"
             }

@@ -147,6 +147,8 @@ impl Label<32> {
     pub const TOKEN: Self = Self("pgveil token ff1-aes-256 1");
     /// Masks that have a key (`hash`, `noise`, `fake`); reserved.
     pub const MASK: Self = Self("pgveil mask hmac-sha-256 1");
+    /// Comparison terms: HMAC-SHA-256 over the normal form.
+    pub const EQUAL: Self = Self("pgveil equality term hmac-sha-256 1");
     /// Terms (`order`, `nocase`, `substring`); reserved.
     pub const TERM: Self = Self("pgveil term prf 1");
 }

@@ -7,6 +7,7 @@ use tokio_postgres::{GenericClient, Transaction};
 use super::apply::ApplyFault;
 use super::constant;
 use super::convert::{Converter, ConverterFault};
+use super::index;
 use super::plan::{Change, ChangeKind, TableWork};
 use crate::ident::{DomainId, quote_ident};
 use crate::policy::decide::Store;
@@ -128,7 +129,10 @@ pub(super) async fn rewrite(
     }
     if !types.is_empty() {
         let sql = format!("ALTER TABLE ONLY {name} {}", types.join(", "));
+        let indexes = index::to_rebuild(transaction, table).await?;
+        index::drop(transaction, table, &indexes).await?;
         run(transaction, &format!("rewriting {}", table.name), &sql).await?;
+        index::build(transaction, table, &indexes).await?;
         let drops: String = (0..pieces.len())
             .map(|number| format!("DROP FUNCTION pg_temp.pgveil_stored_{number}(tid);"))
             .collect();

@@ -18,6 +18,7 @@ use super::rows::{Binary, Raw, Walk};
 use super::{ddl, settings};
 use crate::keyring::Keyring;
 use crate::limits::{SEALED_INDEX_BYTES_MAX, VALUE_EXAMPLES_MAX};
+use crate::seal::Comparison;
 use crate::upstream::fault::ServerFault;
 
 /// One column on its way.
@@ -46,7 +47,9 @@ pub(super) async fn columns(
                 attribute: change.treated.name.attribute.clone(),
                 label: change.treated.name.to_string(),
                 converter,
+                // An index over heads takes values of any length.
                 indexed: change.kind == ChangeKind::Seal
+                    && change.treated.comparison() != Comparison::Heads
                     && ddl::is_indexed(transaction, table.oid, change.treated.attnum).await?,
             });
         }

@@ -8,10 +8,10 @@ use std::fmt;
 
 use tokio_postgres::GenericClient;
 
+use super::index;
 use super::mentions;
 use super::plan::{Change, ChangeKind, TableWork};
 use crate::upstream::fault::ServerFault;
-use crate::upstream::reach;
 
 /// Something that apply cannot carry over to the treated form. Holds names, never values.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,7 +67,9 @@ pub async fn find<C: GenericClient>(client: &C, work: &TableWork) -> Result<Find
     table(client, work, &mut found).await.map_err(fault)?;
     columns(client, work, &mut found).await.map_err(fault)?;
     dependents(client, work, &mut found).await.map_err(fault)?;
-    indexes(client, work, &mut found).await.map_err(fault)?;
+    index::hindrances(client, work, &mut found)
+        .await
+        .map_err(fault)?;
     mentions::whole_rows(client, work, &mut found)
         .await
         .map_err(fault)?;
@@ -227,7 +229,7 @@ async fn dependents<C: GenericClient>(
             let default_of: Option<i16> = row.try_get(4)?;
             let own_table: bool = row.try_get(5)?;
             let kind = match (class, constraint, relation) {
-                ("pg_class", _, Some("i" | "I")) => continue, // looked at by `indexes`
+                ("pg_class", _, Some("i" | "I")) => continue, // looked at by `index`
                 ("pg_constraint", Some("p" | "u" | "n"), _) => continue, // carried with its index
                 ("pg_attrdef", _, _) if default_of == Some(attnum) => continue,
                 ("pg_attrdef", _, _) => "generated",
@@ -249,64 +251,6 @@ async fn dependents<C: GenericClient>(
                 kind,
                 format!("{object} depends on it; drop it before apply and create it again in a form that fits"),
             );
-        }
-    }
-    Ok(())
-}
-
-async fn indexes<C: GenericClient>(
-    client: &C,
-    work: &TableWork,
-    found: &mut Findings,
-) -> Result<(), tokio_postgres::Error> {
-    let sql = "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname), m.amname::text, i.indexprs IS NOT NULL, \
-                      coalesce(pg_catalog.pg_get_expr(i.indpred, i.indrelid), ''), \
-                      $2 = ANY (i.indkey::int2[]), \
-                      EXISTS (SELECT 1 FROM ROWS FROM (pg_catalog.unnest(i.indkey::int2[]), pg_catalog.unnest(i.indclass::oid[]), \
-                                   pg_catalog.unnest(i.indcollation::oid[])) AS u (attnum, opclass, coll) \
-                              JOIN pg_catalog.pg_opclass o ON o.oid = u.opclass \
-                              WHERE u.attnum = $2 AND (NOT o.opcdefault OR u.coll NOT IN (0, a.attcollation))) \
-               FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid \
-                    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-                    JOIN pg_catalog.pg_am m ON m.oid = c.relam \
-                    JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = $2 \
-               WHERE i.indrelid = $1 AND ($2 = ANY (i.indkey::int2[]) OR EXISTS ( \
-                     SELECT 1 FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass \
-                            AND d.objid = i.indexrelid AND d.refclassid = 'pg_catalog.pg_class'::regclass \
-                            AND d.refobjid = $1 AND d.refobjsubid = $2))";
-    for change in work.changes.iter().filter(|change| rewrites(change)) {
-        let name = &change.treated.name;
-        let attribute = &name.attribute;
-        for row in client
-            .query(sql, &[&work.oid, &change.treated.attnum])
-            .await?
-        {
-            let index: String = row.try_get(0)?;
-            let method: &str = row.try_get(1)?;
-            let predicate: String = row.try_get(3)?;
-            let keyed: bool = row.try_get(4)?;
-            let mut hinder =
-                |what: String| found.add(name, "index", format!("index {index} {what}"));
-            if !matches!(method, "btree" | "hash") {
-                hinder(format!(
-                    "is a {method} index; only btree and hash indexes work on what is stored"
-                ));
-            }
-            if row.try_get(2)? && !keyed {
-                hinder("is on an expression over it".to_owned());
-            }
-            if reach::mentions(&predicate, attribute) {
-                hinder("has it in its WHERE".to_owned());
-            }
-            if row.try_get(5)? {
-                hinder("has an operator class or collation of its own on it".to_owned());
-            }
-            if keyed && !change.treated.compares_equal() {
-                hinder(
-                    "could find nothing: add `equal` to its search words, or drop the index"
-                        .to_owned(),
-                );
-            }
         }
     }
     Ok(())

@@ -10,6 +10,7 @@ pub mod convert;
 mod ddl;
 mod fill;
 pub mod hindrance;
+mod index;
 mod mentions;
 pub mod plan;
 mod rows;

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use crate::ident::{AttributeName, DomainName, RelationName, RoleName};
 use crate::mask::Mask;
+use crate::seal::Comparison;
 use crate::token::TokenFormat;
-use crate::types::LogicalType;
+use crate::types::{Equality, LogicalType};
 
 /// How an attribute's values lie in the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,12 +129,22 @@ pub struct Treated {
 }
 
 impl Treated {
+    /// How what is stored is compared.
+    pub fn comparison(&self) -> Comparison {
+        match &self.store {
+            Store::Plain | Store::Tokenise(_) => Comparison::Bytes,
+            Store::Encrypt { search } if !search.contains(&Search::Equal) => Comparison::Never,
+            Store::Encrypt { .. } => match self.logical.equality() {
+                Equality::Identity => Comparison::Bytes,
+                Equality::NeedsTerm => Comparison::Heads,
+                Equality::None => Comparison::Never,
+            },
+        }
+    }
+
     /// Whether equality is computable over what is stored.
     pub fn compares_equal(&self) -> bool {
-        match &self.store {
-            Store::Plain | Store::Tokenise(_) => true,
-            Store::Encrypt { search } => search.contains(&Search::Equal),
-        }
+        self.comparison() != Comparison::Never
     }
 
     /// What a role gets; a role the policy does not speak of gets nothing.

@@ -190,12 +190,13 @@ pub struct Encrypt {
 #[schemars(transform = order_may_stand_alone)]
 pub enum Search {
     /// `=`, `<>`, `IN`, `JOIN`, `GROUP BY`, `DISTINCT`, `UNIQUE`, foreign keys. Leaks which values of the domain
-    /// are equal, and so how often each occurs. Not for `jsonb`.
+    /// are equal, and so how often each occurs. On `jsonb` without `GROUP BY`, `DISTINCT`, `USING`, `ON CONFLICT`
+    /// and keys.
     Equal,
     /// Ranges and sorting; includes `equal`. Leaks the order, and of two values the first bit in which they
     /// differ. Not enforced by this version yet.
     Order(Order),
-    /// Equality without regard to case. Leaks which values are equal without case. Not enforced by this version
+    /// Comparison without regard to case. Leaks which values are equal without case. Not enforced by this version
     /// yet.
     Nocase,
     /// `LIKE '%…%'`. Leaks which values share a run of characters. Not enforced by this version yet.

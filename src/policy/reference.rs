@@ -123,8 +123,15 @@ const TAIL: &str = "
 ## What is treated
 
 Columns of tables, of the types `text`, `varchar`, `varchar(n)`, `int4`, `int8`, `numeric(p,s)`, `bool`, `date`,
-`timestamp`, `timestamptz`, `uuid`, `bytea` and `jsonb`. `equal` is not for `jsonb`, whose equality is coarser than
-that of its text. Tokens are for `text` and `varchar`. A generated column can be masked, not sealed or tokenised.
+`timestamp`, `timestamptz`, `uuid`, `bytea` and `jsonb`. Tokens are for `text` and `varchar`. A generated column can be
+masked, not sealed or tokenised.
+
+PostgreSQL calls values of `jsonb` equal that are written differently (`1.0` and `1.00`). With `equal` such a value
+carries a keyed term of its normal form, and comparisons go by the first 26 bytes of what is stored:
+`pg_catalog.substring(column, 1, 26)`. `=`, `<>`, `IN`, `ANY`, `IS DISTINCT FROM`, `JOIN … ON` and
+`count(DISTINCT …)` work; `GROUP BY`, `DISTINCT`, `UNION`, `USING`, window partitions and `ON CONFLICT` on the column
+are refused. `apply` builds its indexes again over that expression, a `UNIQUE` constraint as a unique index; it refuses
+primary keys, foreign keys and deferrable constraints on the column. An index made later has to be on that expression.
 
 A column that the policy treats and the database does not hold so (not applied, altered since, of a type that does
 not fit) is *not ready*: statements on it are refused with 55000, everything else goes on.

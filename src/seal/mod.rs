@@ -5,14 +5,17 @@
 //!
 //! # Why it is safe
 //!
-//! AES-256-SIV (RFC 5297): `SIV = S2V[k1](format, domain, key version, type class, order term, nonce, attribute?,
-//! value)`, `ciphertext = CTR[k2, SIV](value)`. Each piece of associated data is an S2V string of its own, so no
-//! two bindings give the same input. Deterministic where a value must be comparable (no nonce): equal values are
-//! then equal bytes, which is the one thing that leaks. Elsewhere a random nonce of 128 bits hides equality.
-//! A tag that does not hold gives no plain byte.
+//! AES-256-SIV (RFC 5297): `SIV = S2V[k1](format, domain, key version, type class, term, nonce, attribute?, value)`,
+//! `ciphertext = CTR[k2, SIV](value)`. Each piece of associated data is an S2V string of its own, so no two bindings
+//! give the same input. Deterministic where equal values must be equal bytes (no nonce): their equality is then the
+//! one thing that leaks. Elsewhere a random nonce of 128 bits hides equality. Where PostgreSQL's equality is coarser
+//! than identity, a keyed term of the normal form stands beside the nonce: it shows which values PostgreSQL calls
+//! equal, and not which of those are the same. The term is associated data: exchanged for another it makes the value
+//! not open. A tag that does not hold gives no plain byte.
 
 mod cipher;
 mod envelope;
+mod term;
 
 use std::collections::BTreeMap;
 
@@ -21,11 +24,23 @@ use rand::Rng as _;
 use crate::ident::{AttributeId, DomainId, KeyVersion};
 use crate::keyring::{DomainKeys, KeyringFault, Label, VersionState};
 use crate::secret::Secret;
-use crate::types::TypeClass;
+use crate::types::{self, TypeClass};
 
 use cipher::StripedSiv;
-use envelope::{FORMAT, HEADER_BYTES, NONCE_BYTES, SIV_BYTES};
+use envelope::{FORMAT, HEADER_BYTES, NONCE_BYTES, SIV_BYTES, TERM_BYTES};
 pub use envelope::{HEAD_BYTES, Header, prefix, sealed_bytes};
+use term::TermKey;
+
+/// What the server can compare of sealed values, without a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comparison {
+    /// nothing: a random nonce hides which are equal
+    Never,
+    /// equal values are equal bytes
+    Bytes,
+    /// equal values have equal heads ([`HEAD_BYTES`]) and differ behind them
+    Heads,
+}
 
 /// What a sealed value is, for one attribute: everything beside the key that it is bound to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,8 +49,8 @@ pub struct Binding {
     pub class: TypeClass,
     /// the attribute's number, where the domain has this attribute only; None in a shared domain
     pub attribute: Option<AttributeId>,
-    /// whether the server compares what is stored (`equal`): then equal values are equal bytes
-    pub comparable: bool,
+    /// how the server compares what is stored
+    pub comparison: Comparison,
 }
 
 /// Why a value is not sealed or not opened. Never carries the value.
@@ -61,6 +76,9 @@ pub enum SealFault {
     /// The tag does not hold: altered, cut, or moved from another attribute or type.
     #[error("the stored value is not authentic")]
     NotAuthentic,
+    /// The attribute's values are sealed so that nothing compares with them.
+    #[error("the attribute is sealed so that its values cannot be compared")]
+    NotComparable,
     /// A thread panicked while it held the key; the key schedule is not trusted afterwards.
     #[error("the sealing key is unusable after a crash of another thread")]
     Unusable,
@@ -82,7 +100,15 @@ pub struct Sealer {
     domain: DomainId,
     active: KeyVersion,
     binding: Binding,
-    ciphers: BTreeMap<KeyVersion, StripedSiv>,
+    keys: BTreeMap<KeyVersion, VersionKeys>,
+}
+
+/// The scheduled keys of one version.
+#[derive(Debug)]
+struct VersionKeys {
+    cipher: StripedSiv,
+    /// where equality lies in a term
+    term: Option<TermKey>,
 }
 
 impl Sealer {
@@ -91,22 +117,29 @@ impl Sealer {
     /// # Errors
     /// [`SealFault::NoSuchVersion`] when the active version has no key.
     pub fn new(keys: &DomainKeys, binding: Binding) -> Result<Self, SealFault> {
-        let mut ciphers = BTreeMap::new();
+        let mut scheduled = BTreeMap::new();
         for (version, state) in keys.versions() {
             if state != VersionState::Destroyed {
-                let key = keys.subkey(version, Label::SEAL)?;
-                ciphers.insert(version, StripedSiv::new(key.expose()));
+                let cipher = StripedSiv::new(keys.subkey(version, Label::SEAL)?.expose());
+                let term = match binding.comparison {
+                    Comparison::Never | Comparison::Bytes => None,
+                    Comparison::Heads => {
+                        let key = keys.subkey(version, Label::EQUAL)?;
+                        Some(TermKey::new(key.expose(), keys.id(), version, &binding))
+                    }
+                };
+                scheduled.insert(version, VersionKeys { cipher, term });
             }
         }
         let active = keys.active();
-        if !ciphers.contains_key(&active) {
+        if !scheduled.contains_key(&active) {
             return Err(SealFault::NoSuchVersion(active));
         }
         Ok(Self {
             domain: keys.id(),
             active,
             binding,
-            ciphers,
+            keys: scheduled,
         })
     }
 
@@ -128,30 +161,56 @@ impl Sealer {
     /// Seals a canonical value with the active version.
     ///
     /// # Errors
-    /// [`SealFault::Unusable`].
+    /// [`SealFault::Unusable`]; [`SealFault::NotComparable`] where the class has no normal form yet.
     pub fn seal(&self, canonical: &[u8]) -> Result<Vec<u8>, SealFault> {
         let mut nonce = [0; NONCE_BYTES];
-        if !self.binding.comparable {
+        if self.binding.comparison != Comparison::Bytes {
             rand::rng().fill_bytes(&mut nonce);
         }
         self.seal_with(canonical, &nonce)
     }
 
-    /// Seals under a given nonce, which a comparable binding ignores.
+    /// Seals under a given nonce, which a binding without one ignores.
     fn seal_with(&self, canonical: &[u8], nonce: &[u8; NONCE_BYTES]) -> Result<Vec<u8>, SealFault> {
-        let nonce: &[u8] = if self.binding.comparable { &[] } else { nonce };
-        let body = HEADER_BYTES + nonce.len();
+        let keys = self.version_keys(self.active)?;
+        let (term_bytes, nonce_bytes) = envelope::parts(self.binding.comparison);
+        let nonce = &nonce[..nonce_bytes];
+        let body = HEADER_BYTES + term_bytes + nonce_bytes;
         let mut sealed = Vec::with_capacity(body + SIV_BYTES + canonical.len());
-        sealed.extend_from_slice(&prefix(self.domain));
-        sealed.extend_from_slice(&self.active.0.to_be_bytes());
+        self.push_header(&mut sealed);
+        if let Some(key) = &keys.term {
+            sealed.extend_from_slice(&self.term(key, canonical)?);
+        }
         sealed.extend_from_slice(nonce);
         sealed.extend_from_slice(&[0; SIV_BYTES]);
         sealed.extend_from_slice(canonical);
-        let siv = self.with_associated(self.active, nonce, |cipher, associated| {
-            cipher.encrypt(associated, &mut sealed[body + SIV_BYTES..])
+        let (head, value) = sealed.split_at_mut(body + SIV_BYTES);
+        let siv = self.with_associated(self.active, &head[HEADER_BYTES..body], |associated| {
+            keys.cipher.encrypt(associated, value)
         })?;
-        sealed[body..body + SIV_BYTES].copy_from_slice(&siv);
+        head[body..].copy_from_slice(&siv);
         Ok(sealed)
+    }
+
+    /// What a canonical value is compared by with what is stored: the head where equality lies in a term, the sealed
+    /// value itself where equal values are equal bytes.
+    ///
+    /// # Errors
+    /// [`SealFault::NotComparable`]; [`SealFault::Unusable`].
+    pub fn seal_compared(&self, canonical: &[u8]) -> Result<Vec<u8>, SealFault> {
+        match (
+            self.binding.comparison,
+            &self.version_keys(self.active)?.term,
+        ) {
+            (Comparison::Bytes, _) => self.seal(canonical),
+            (Comparison::Heads, Some(key)) => {
+                let mut head = Vec::with_capacity(HEAD_BYTES);
+                self.push_header(&mut head);
+                head.extend_from_slice(&self.term(key, canonical)?);
+                Ok(head)
+            }
+            (Comparison::Never | Comparison::Heads, _) => Err(SealFault::NotComparable),
+        }
     }
 
     /// Opens what [`Sealer::seal`] gave, for the same binding.
@@ -166,51 +225,63 @@ impl Sealer {
                 expected: self.domain,
             });
         }
-        let nonce_bytes = if self.binding.comparable {
-            0
-        } else {
-            NONCE_BYTES
-        };
-        let (nonce, rest) = sealed[HEADER_BYTES..]
-            .split_at_checked(nonce_bytes)
+        let (term_bytes, nonce_bytes) = envelope::parts(self.binding.comparison);
+        let (in_clear, rest) = sealed[HEADER_BYTES..]
+            .split_at_checked(term_bytes + nonce_bytes)
             .ok_or(SealFault::NotSealed)?;
         let (siv, ciphertext) = rest
             .split_first_chunk::<SIV_BYTES>()
             .ok_or(SealFault::NotSealed)?;
+        let keys = self.version_keys(header.version)?;
         let mut plain = Secret::new(ciphertext.to_vec());
-        self.with_associated(header.version, nonce, |cipher, associated| {
-            cipher.decrypt(associated, siv, plain.expose_mut())
+        self.with_associated(header.version, in_clear, |associated| {
+            keys.cipher.decrypt(associated, siv, plain.expose_mut())
         })?;
         Ok(plain)
     }
 
-    /// Runs one operation with the version's cipher and the associated data, in the order the format fixes.
+    fn version_keys(&self, version: KeyVersion) -> Result<&VersionKeys, SealFault> {
+        let keys = self.keys.get(&version);
+        keys.ok_or(SealFault::NoSuchVersion(version))
+    }
+
+    fn push_header(&self, sealed: &mut Vec<u8>) {
+        sealed.extend_from_slice(&prefix(self.domain));
+        sealed.extend_from_slice(&self.active.0.to_be_bytes());
+    }
+
+    fn term(&self, key: &TermKey, canonical: &[u8]) -> Result<[u8; TERM_BYTES], SealFault> {
+        let normal = types::normal(self.binding.class, canonical);
+        normal
+            .map(|normal| key.term(&normal))
+            .ok_or(SealFault::NotComparable)
+    }
+
+    /// Runs one operation with the associated data, in the order the format fixes. `in_clear` is the term and the
+    /// nonce, as the value has them.
     fn with_associated<T>(
         &self,
         version: KeyVersion,
-        nonce: &[u8],
-        run: impl FnOnce(&StripedSiv, &[&[u8]]) -> Result<T, SealFault>,
+        in_clear: &[u8],
+        run: impl FnOnce(&[&[u8]]) -> Result<T, SealFault>,
     ) -> Result<T, SealFault> {
-        let cipher = self
-            .ciphers
-            .get(&version)
-            .ok_or(SealFault::NoSuchVersion(version))?;
+        let (term_bytes, _) = envelope::parts(self.binding.comparison);
+        let (term, nonce) = in_clear.split_at(term_bytes);
         let domain = self.domain.0.to_be_bytes();
         let version = version.0.to_be_bytes();
         let class = [self.binding.class as u8];
         let attribute = self.binding.attribute.map(|id| id.0.to_be_bytes());
-        let order_term: &[u8] = &[];
         let all: [&[u8]; 7] = [
             &[FORMAT],
             &domain,
             &version,
             &class,
-            order_term,
+            term,
             nonce,
             attribute.as_ref().map_or(&[], |id| id.as_slice()),
         ];
         let count = if attribute.is_some() { 7 } else { 6 };
-        run(cipher, &all[..count])
+        run(&all[..count])
     }
 }
 

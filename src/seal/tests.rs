@@ -29,7 +29,7 @@ fn keys<'k>(keyring: &'k Keyring, domain: &str) -> &'k DomainKeys {
 const TEXT: Binding = Binding {
     class: TypeClass::Text,
     attribute: Some(AttributeId(7)),
-    comparable: true,
+    comparison: Comparison::Bytes,
 };
 
 /// RFC 5297, appendices A.1 and A.2 (AES-128 there): the crate's S2V and CTR are the RFC's.
@@ -111,7 +111,7 @@ fn a_sealed_value_lies_as_the_format_says() {
     assert_eq!(sealed[..8], [0xD5, 0x56, b'v', 1, 0, 0, 0, 2]);
     assert_eq!(sealed[..8], prefix(DomainId(2)));
     assert_eq!(sealed[8..10], [0, 1]);
-    assert_eq!(sealed.len(), sealed_bytes(15, true));
+    assert_eq!(sealed.len(), sealed_bytes(15, Comparison::Bytes));
     assert_eq!(HEAD_BYTES, 26);
     assert!(std::str::from_utf8(&sealed[..3]).is_err());
     let header = Header::parse(&sealed).unwrap();
@@ -122,12 +122,15 @@ fn a_sealed_value_lies_as_the_format_says() {
     let random = Sealer::new(
         keys(&keyring, "b"),
         Binding {
-            comparable: false,
+            comparison: Comparison::Never,
             ..TEXT
         },
     )
     .unwrap();
-    assert_eq!(random.seal(b"x").unwrap().len(), sealed_bytes(1, false));
+    assert_eq!(
+        random.seal(b"x").unwrap().len(),
+        sealed_bytes(1, Comparison::Never)
+    );
 }
 
 #[test]
@@ -144,11 +147,108 @@ fn comparable_values_are_equal_bytes_and_others_are_not() {
         comparable.seal(b"y").unwrap()
     );
     let binding = Binding {
-        comparable: false,
+        comparison: Comparison::Never,
         ..TEXT
     };
     let random = Sealer::new(keys, binding).unwrap();
     assert_ne!(random.seal(b"x").unwrap(), random.seal(b"x").unwrap());
+}
+
+/// A document, whose equality lies in a term.
+const DOCUMENT: Binding = Binding {
+    class: TypeClass::Jsonb,
+    attribute: Some(AttributeId(7)),
+    comparison: Comparison::Heads,
+};
+
+#[test]
+fn equal_documents_have_one_head_and_are_different_bytes() {
+    let (_folder, keyring) = keyring();
+    let sealer = Sealer::new(keys(&keyring, "a"), DOCUMENT).unwrap();
+    let (one, also_one) = (b"\x01[1.0, \"1.0\"]", b"\x01[1.00, \"1.0\"]");
+    let (a, b, c) = (
+        sealer.seal(one).unwrap(),
+        sealer.seal(one).unwrap(),
+        sealer.seal(also_one).unwrap(),
+    );
+    assert_ne!(a, b);
+    assert_eq!(a[..HEAD_BYTES], b[..HEAD_BYTES]);
+    assert_eq!(a[..HEAD_BYTES], c[..HEAD_BYTES]);
+    assert_eq!(sealer.seal_compared(also_one).unwrap(), a[..HEAD_BYTES]);
+    let other = sealer.seal_compared(b"\x01[1.0, \"1.00\"]").unwrap();
+    assert_ne!(other, a[..HEAD_BYTES]);
+    assert_eq!(sealer.open(&a).unwrap().expose(), one);
+    assert_eq!(sealer.open(&c).unwrap().expose(), also_one);
+}
+
+/// A term is bound to domain, version, type class and attribute: elsewhere the same value has another.
+#[test]
+fn a_term_tells_nothing_elsewhere() {
+    let (_folder, keyring) = keyring();
+    let head = |keyring: &Keyring, domain, binding| {
+        let sealer = Sealer::new(keys(keyring, domain), binding).unwrap();
+        sealer.seal_compared(b"\x011").unwrap()[HEADER_BYTES..].to_vec()
+    };
+    let bindings = [
+        DOCUMENT,
+        Binding {
+            attribute: Some(AttributeId(8)),
+            ..DOCUMENT
+        },
+        Binding {
+            attribute: None,
+            ..DOCUMENT
+        },
+        Binding {
+            attribute: Some(AttributeId(0)),
+            ..DOCUMENT
+        },
+        Binding {
+            class: TypeClass::Bytea,
+            ..DOCUMENT
+        },
+    ];
+    let mut heads = std::collections::BTreeSet::new();
+    for binding in bindings {
+        assert!(heads.insert(head(&keyring, "a", binding)), "{binding:?}");
+        assert!(heads.insert(head(&keyring, "b", binding)), "{binding:?}");
+    }
+    let later = TermKey::new(&[7; 32], DomainId(1), KeyVersion(2), &DOCUMENT);
+    let first = TermKey::new(&[7; 32], DomainId(1), KeyVersion(1), &DOCUMENT);
+    assert_ne!(first.term(b"x"), later.term(b"x"));
+}
+
+/// D04: the term of another value, of a value sealed elsewhere, or any other in its place: does not open.
+#[test]
+fn d04_a_value_with_another_term_does_not_open() {
+    let (_folder, keyring) = keyring();
+    let sealer = Sealer::new(keys(&keyring, "a"), DOCUMENT).unwrap();
+    let sealed = sealer.seal(b"\x011").unwrap();
+    for other in [
+        sealer.seal_compared(b"\x012").unwrap()[HEADER_BYTES..].to_vec(),
+        vec![0; TERM_BYTES],
+        sealed[HEADER_BYTES + TERM_BYTES..][..TERM_BYTES].to_vec(),
+    ] {
+        let mut altered = sealed.clone();
+        altered[HEADER_BYTES..HEAD_BYTES].copy_from_slice(&other);
+        assert_eq!(sealer.open(&altered).err(), Some(SealFault::NotAuthentic));
+    }
+    let hidden = Binding {
+        comparison: Comparison::Never,
+        ..DOCUMENT
+    };
+    let hidden = Sealer::new(keys(&keyring, "a"), hidden).unwrap();
+    assert_eq!(hidden.open(&sealed).err(), Some(SealFault::NotAuthentic));
+    assert_eq!(
+        sealer
+            .open(&hidden.seal(b"a document that is long enough").unwrap())
+            .err(),
+        Some(SealFault::NotAuthentic)
+    );
+    assert_eq!(
+        hidden.seal_compared(b"\x011").err(),
+        Some(SealFault::NotComparable)
+    );
 }
 
 /// Moved to another domain, attribute, type, kind of column or version: does not open.
@@ -175,7 +275,11 @@ fn d02_a_moved_value_does_not_open() {
             ..TEXT
         },
         Binding {
-            comparable: false,
+            comparison: Comparison::Never,
+            ..TEXT
+        },
+        Binding {
+            comparison: Comparison::Heads,
             ..TEXT
         },
     ];
@@ -271,21 +375,29 @@ fn threads_share_a_sealer() {
     });
 }
 
+fn comparisons() -> impl Strategy<Value = Comparison> {
+    proptest::sample::select(vec![
+        Comparison::Never,
+        Comparison::Bytes,
+        Comparison::Heads,
+    ])
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn open_undoes_seal(
         value in proptest::collection::vec(any::<u8>(), 0..300),
-        comparable: bool,
+        comparison in comparisons(),
         own: bool,
     ) {
         let (_folder, keyring) = keyring();
         let attribute = own.then_some(AttributeId(3));
-        let binding = Binding { class: TypeClass::Bytea, attribute, comparable };
+        let binding = Binding { class: TypeClass::Bytea, attribute, comparison };
         let sealer = Sealer::new(keys(&keyring, "a"), binding).unwrap();
         let sealed = sealer.seal(&value).unwrap();
-        prop_assert_eq!(sealed.len(), sealed_bytes(value.len(), comparable));
+        prop_assert_eq!(sealed.len(), sealed_bytes(value.len(), comparison));
         let opened = sealer.open(&sealed).unwrap();
         prop_assert_eq!(opened.expose(), &value);
     }
@@ -294,11 +406,11 @@ proptest! {
     #[test]
     fn d03_an_altered_value_does_not_open(
         value in proptest::collection::vec(any::<u8>(), 0..40),
-        comparable: bool,
+        comparison in comparisons(),
         tail in proptest::collection::vec(any::<u8>(), 1..20),
     ) {
         let (_folder, keyring) = keyring();
-        let binding = Binding { comparable, ..TEXT };
+        let binding = Binding { comparison, ..TEXT };
         let sealer = Sealer::new(keys(&keyring, "a"), binding).unwrap();
         let sealed = sealer.seal(&value).unwrap();
         for bit in 0..sealed.len() * 8 {
@@ -319,9 +431,8 @@ proptest! {
     }
 }
 
-/// Format 1 as frozen, sealed by a second implementation (Python's `cryptography`) under the frozen keyring.
-#[test]
-fn frozen_values_open_and_are_sealed_alike() {
+/// The frozen keyring, opened.
+fn frozen_keyring() -> (tempfile::TempDir, Keyring) {
     use std::os::unix::fs::OpenOptionsExt as _;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("k");
@@ -334,6 +445,13 @@ fn frozen_values_open_and_are_sealed_alike() {
     std::io::Write::write_all(&mut file, include_bytes!("../keyring/golden.json")).unwrap();
     let passphrase = Passphrase::new("correct horse battery staple").unwrap();
     let keyring = Keyring::open(&path, &passphrase).unwrap();
+    (folder, keyring)
+}
+
+/// Format 1 as frozen, sealed by a second implementation (Python's `cryptography`) under the frozen keyring.
+#[test]
+fn frozen_values_open_and_are_sealed_alike() {
+    let (_folder, keyring) = frozen_keyring();
     let sealer = |domain, binding| Sealer::new(keys(&keyring, domain), binding).unwrap();
     let frozen = |text: &str| hex::decode(text).unwrap();
 
@@ -372,7 +490,7 @@ fn frozen_values_open_and_are_sealed_alike() {
         Binding {
             class: TypeClass::Integer,
             attribute: Some(AttributeId(3)),
-            comparable: false,
+            comparison: Comparison::Never,
         },
     );
     let sealed = frozen(
@@ -388,4 +506,53 @@ fn frozen_values_open_and_are_sealed_alike() {
         revenue.seal_with(&(-42i64).to_be_bytes(), &nonce).unwrap(),
         sealed
     );
+}
+
+/// The form with an equality term, as frozen by the second implementation.
+#[test]
+fn frozen_terms_open_and_are_sealed_alike() {
+    let (_folder, keyring) = frozen_keyring();
+    let sealer = |domain, binding| Sealer::new(keys(&keyring, domain), binding).unwrap();
+    let frozen = |text: &str| hex::decode(text).unwrap();
+    let nonce: [u8; 16] = std::array::from_fn(|i| 0xa0 + i as u8);
+    let documents = [
+        (
+            sealer(
+                "public.contacts.phone",
+                Binding {
+                    attribute: Some(AttributeId(3)),
+                    ..DOCUMENT
+                },
+            ),
+            &b"\x01{\"a\": 1.50}"[..],
+            &[
+                "d5567601000000020001fe400b11bebf78fcb50c45410b05a359a0a1a2a3a4a5a6a7a8a9aaabacadaeaf\
+               51f045cbde3577f9234755bdb53b0f3b2d8e0c2fb27ab4c86ec1449b",
+            ][..],
+        ),
+        (
+            sealer(
+                "contact_email",
+                Binding {
+                    attribute: None,
+                    ..DOCUMENT
+                },
+            ),
+            b"\x01[1.0, \"1.0\"]",
+            &[
+                "d5567601000000010002b2ac5b20ea056d37d8e4469dbfea1aa4a0a1a2a3a4a5a6a7a8a9aaabacadaeaf\
+                 169e3c67c75fff1afd322e09a03051fa714116e89eaf0249462be8364b",
+                "d5567601000000010001e321618da0b03b95c789570cb286c62fa0a1a2a3a4a5a6a7a8a9aaabacadaeaf\
+                 fd9d9628cebd796fed5794627be042fec07edb0a21d017ffe93a3320bb",
+            ],
+        ),
+    ];
+    for (document, value, texts) in documents {
+        let newest = frozen(texts[0]);
+        assert_eq!(document.seal_with(value, &nonce).unwrap(), newest);
+        assert_eq!(document.seal_compared(value).unwrap(), newest[..HEAD_BYTES]);
+        for sealed in texts {
+            assert_eq!(document.open(&frozen(sealed)).unwrap().expose(), value);
+        }
+    }
 }

@@ -7,6 +7,7 @@ use super::plan::{ColumnPlan, Refusal};
 use super::refuse;
 use crate::ident::RoleName;
 use crate::policy::decide::{Search, Show, Store, Treated};
+use crate::seal::Comparison;
 
 /// An inferred statement whose every use the policy allows. Only [`authorise`] makes one.
 #[derive(Debug)]
@@ -64,7 +65,17 @@ fn allow(
             position,
         )),
         Use::NullTest if plain_sight => Ok(()),
-        Use::Compare | Use::NullTest => compare(attribute, role, position),
+        Use::NullTest | Use::CompareHeads => compare(attribute, role, position),
+        Use::Compare => {
+            compare(attribute, role, position)?;
+            match attribute.comparison() {
+                Comparison::Bytes => Ok(()),
+                // What is stored differs for equal values: only its head may be compared.
+                Comparison::Heads | Comparison::Never => {
+                    Err(refuse::needs_head(&attribute.name, position))
+                }
+            }
+        }
     }
 }
 

@@ -45,6 +45,21 @@ pub(super) fn search_missing(
     }
 }
 
+/// A comparison of whole stored values, where equal values may be stored differently.
+pub(super) fn needs_head(attribute: &AttributeName, position: Option<usize>) -> Refusal {
+    Refusal {
+        sqlstate: SqlState::FEATURE_NOT_SUPPORTED,
+        message: format!(
+            "grouping or matching rows by {attribute} cannot be computed as it is stored: equal values of its type can differ"
+        ),
+        hint: format!(
+            "{attribute} can be compared by =, <>, IN, ANY, JOIN … ON and count(DISTINCT …); not by GROUP BY, DISTINCT, UNION, USING or ON CONFLICT."
+        ),
+        position,
+        reason: "unsupported",
+    }
+}
+
 /// A use of a treated attribute that no search word would make possible.
 pub(super) fn not_computable(
     attribute: &AttributeName,

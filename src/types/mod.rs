@@ -16,6 +16,7 @@ mod integer;
 mod json;
 mod json_lex;
 mod logical;
+mod normal;
 mod numeric;
 mod text;
 mod uuid;
@@ -23,6 +24,7 @@ mod wire;
 
 pub mod array;
 
+pub use normal::{has_normal_form, normal};
 pub use wire::from_wire;
 
 use crate::ident::SqlState;

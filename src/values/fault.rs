@@ -189,7 +189,7 @@ impl ShowFault {
     pub fn sqlstate(&self) -> SqlState {
         match self {
             Self::Seal { fault, .. } => match fault {
-                SealFault::Unusable => SqlState::INTERNAL_ERROR,
+                SealFault::Unusable | SealFault::NotComparable => SqlState::INTERNAL_ERROR,
                 SealFault::NotSealed
                 | SealFault::FormatUnknown(_)
                 | SealFault::OtherDomain { .. }

@@ -202,7 +202,11 @@ impl<'v> Filling<'v> {
 
     fn stored(&self, canonical: &Secret<Vec<u8>>) -> Result<StoredValue, FillFault> {
         let attribute = || self.attribute.name.clone();
-        let stored = match self.keys.store(canonical.expose()) {
+        let stored = match self.assigned {
+            true => self.keys.store(canonical.expose()),
+            false => self.keys.compared(canonical.expose()),
+        };
+        let stored = match stored {
             Ok(stored) => stored,
             // What has no token equals no token: nobody's token stands in its place.
             Err(StoreFault::Token(

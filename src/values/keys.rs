@@ -5,7 +5,7 @@
 use crate::catalog::Stored;
 use crate::ident::{DomainId, KeyVersion};
 use crate::keyring::{DomainKeys, Keyring, Label};
-use crate::policy::decide::{Search, Show, Store, Treated};
+use crate::policy::decide::{Show, Store, Treated};
 use crate::seal::{Binding, SealFault, Sealer};
 use crate::secret::Secret;
 use crate::token::{TokenFault, TokenFormat, Tokeniser};
@@ -111,11 +111,11 @@ impl AttributeKeys {
         }
         let at_rest = match &treated.store {
             Store::Plain => AtRest::Plain,
-            Store::Encrypt { search } => {
+            Store::Encrypt { .. } => {
                 let binding = Binding {
                     class: treated.logical.class(),
                     attribute: own_number(keyring, treated)?,
-                    comparable: search.contains(&Search::Equal),
+                    comparison: treated.comparison(),
                 };
                 AtRest::Sealed(Sealer::new(domain, binding)?)
             }
@@ -146,6 +146,17 @@ impl AttributeKeys {
                 Ok(StoredValue::Token(tokeniser.tokenise(text)?))
             }
             AtRest::Plain => Err(StoreFault::Plain),
+        }
+    }
+
+    /// What a canonical value is compared by with what lies in the database.
+    ///
+    /// # Errors
+    /// As [`AttributeKeys::store`], and [`SealFault::NotComparable`].
+    pub fn compared(&self, canonical: &[u8]) -> Result<StoredValue, StoreFault> {
+        match &self.at_rest {
+            AtRest::Sealed(sealer) => Ok(StoredValue::Sealed(sealer.seal_compared(canonical)?)),
+            AtRest::Tokenised(_) | AtRest::Plain => self.store(canonical),
         }
     }
 

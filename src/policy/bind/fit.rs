@@ -8,7 +8,7 @@ use crate::document::Position;
 use crate::ident::{DomainId, DomainName, RoleName};
 use crate::policy::decide::{Search, Show, Sight, Store};
 use crate::policy::rule::Rule;
-use crate::types::{Equality, LogicalType, TypeClass};
+use crate::types::{Equality, LogicalType, TypeClass, has_normal_form};
 
 /// `pg_type.oid` of bytea, the physical type of what is sealed.
 const BYTEA: u32 = 17;
@@ -103,6 +103,7 @@ pub(super) fn unfit_type(rule: &Rule, logical: LogicalType) -> Vec<Hindrance> {
 fn no_equality(logical: LogicalType) -> Option<&'static str> {
     match logical.equality() {
         Equality::Identity => None,
+        Equality::NeedsTerm if has_normal_form(logical.class()) => None,
         Equality::NeedsTerm => Some("would be finer than PostgreSQL's equality"),
         Equality::None => Some("has no meaning: PostgreSQL has no equality for it"),
     }

@@ -302,10 +302,7 @@ fn cases() -> Vec<Case> {
         case(
             "      a: { store: { encrypt: { search: [equal] } }, show: { '*': plain } }\n",
             vec![sealed("a", JSONB, 9, "encrypt equal")],
-            &[(
-                Unfit,
-                "f:10:19: public.t.a: `equal` on jsonb would be finer than PostgreSQL's equality (write `search: []`)",
-            )],
+            &[],
         ),
         case(
             "      a: { store: { tokenise: digits }, show: { app: plain, bi: stored } }\n      b: { show: { app: plain, bi: { token: digits } } }\n",

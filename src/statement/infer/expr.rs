@@ -7,13 +7,18 @@ use std::sync::Arc;
 
 use super::{Inference, MaskedMention, Ty, Use, one_form};
 use crate::policy::decide::{Store, Treated};
+use crate::seal::Comparison;
 use crate::statement::plan::{Refusal, Shape};
 use crate::statement::refuse;
 use crate::statement::treatment::{Treatment, treatment};
 use crate::statement::tree::{
-    CastType, ColumnRef, ConstantKind, Expr, Extent, Form, Origin, Place, QueryId, SourceId,
+    Body, CastType, ColumnRef, ConstantKind, Expr, Extent, Form, Origin, Place, Query, QueryId,
+    SourceId,
 };
 use crate::types::{LogicalType, TypeClass};
+
+/// One side of a comparison, and where it stands in the text.
+pub(super) type Side<'e> = (&'e Ty, Option<&'e Expr>);
 
 impl Inference<'_> {
     /// The type of an expression.
@@ -57,12 +62,10 @@ impl Inference<'_> {
             }
             Expr::Count { argument, distinct } => {
                 if let Ty::Held(attribute) = self.expr(argument)? {
-                    let what = if *distinct {
-                        Use::Compare
-                    } else {
-                        Use::NullTest
-                    };
-                    self.uses(&attribute, what, argument.extent());
+                    match distinct {
+                        true => self.compares(&attribute, Some(argument), argument.extent()),
+                        false => self.uses(&attribute, Use::NullTest, argument.extent()),
+                    }
                     self.found.grouped.extend(argument.extent());
                 }
                 Ok(Ty::Plain)
@@ -235,21 +238,39 @@ impl Inference<'_> {
         }
     }
 
+    /// Notes that the server compares a held attribute. Where its equality lies in a term, a column that stands in
+    /// `expr` is to stand for its head; anything else would compare what is stored as a whole, which is refused.
+    pub(super) fn compares(
+        &mut self,
+        attribute: &Arc<Treated>,
+        expr: Option<&Expr>,
+        extent: Option<Extent>,
+    ) {
+        let what = match (attribute.comparison(), expr.and_then(column_extent)) {
+            (Comparison::Heads, Some(column)) => {
+                self.found.heads.push(column);
+                Use::CompareHeads
+            }
+            (Comparison::Heads, None) | (Comparison::Bytes | Comparison::Never, _) => Use::Compare,
+        };
+        self.uses(attribute, what, extent);
+    }
+
     /// Refuses to compare an attribute with what is not of its form.
     pub(super) fn compare_types(
         &mut self,
-        left: Ty,
-        right: Ty,
+        (left, left_expr): Side<'_>,
+        (right, right_expr): Side<'_>,
         extent: Option<Extent>,
     ) -> Result<(), Refusal> {
         match (left, right) {
-            (Ty::Held(l), Ty::Held(r)) if one_form(&l, &r) => {
-                self.uses(&l, Use::Compare, extent);
-                self.uses(&r, Use::Compare, extent);
+            (Ty::Held(l), Ty::Held(r)) if one_form(l, r) => {
+                self.compares(l, left_expr, extent);
+                self.compares(r, right_expr, extent);
                 Ok(())
             }
             (Ty::Held(a), _) | (_, Ty::Held(a)) => Err(self.not_for(
-                &a,
+                a,
                 &Form::Named("a comparison with something of another domain"),
                 extent,
             )),
@@ -264,14 +285,19 @@ impl Inference<'_> {
         for right in list {
             let right_ty = self.expr(right)?;
             met |= matches!(right_ty, Ty::Held(_));
-            match (&left_ty, right_ty) {
+            match (&left_ty, &right_ty) {
                 (Ty::Held(attribute), Ty::Constant) => {
-                    self.adapt(right, attribute, Shape::Value, false)?
+                    self.adapt(right, attribute, Shape::Value, false)?;
+                    self.compares(attribute, Some(left), Some(extent));
                 }
                 (Ty::Constant, Ty::Held(attribute)) if list.len() == 1 => {
-                    self.adapt(left, &attribute, Shape::Value, false)?
+                    self.adapt(left, attribute, Shape::Value, false)?;
+                    self.compares(attribute, Some(right), Some(extent));
                 }
-                (_, right_ty) => self.compare_types(left_ty.clone(), right_ty, Some(extent))?,
+                _ => {
+                    let sides = ((&left_ty, Some(left)), (&right_ty, Some(right)));
+                    self.compare_types(sides.0, sides.1, Some(extent))?;
+                }
             }
         }
         if met {
@@ -281,7 +307,7 @@ impl Inference<'_> {
     }
 
     fn in_query(&mut self, left: &Expr, query: QueryId, extent: Extent) -> Result<Ty, Refusal> {
-        let left = self.expr(left)?;
+        let left_ty = self.expr(left)?;
         let right = match self.types[query.0].as_deref() {
             Some([only]) => only.clone(),
             Some(types) if types.iter().any(|t| matches!(t, Ty::Held(_))) => {
@@ -292,10 +318,11 @@ impl Inference<'_> {
             }
             Some(_) | None => Ty::Plain,
         };
-        if matches!(left, Ty::Held(_)) {
+        if matches!(left_ty, Ty::Held(_)) {
             self.found.grouped.push(extent);
         }
-        self.compare_types(left, right, Some(extent))?;
+        let item = only_item(&self.resolved.queries[query.0]);
+        self.compare_types((&left_ty, Some(left)), (&right, item), Some(extent))?;
         Ok(Ty::Plain)
     }
 
@@ -304,6 +331,7 @@ impl Inference<'_> {
             (Ty::Held(attribute), Ty::Constant) => {
                 self.found.grouped.push(extent);
                 self.adapt(right, &attribute, Shape::Array, false)?;
+                self.compares(&attribute, Some(left), Some(extent));
             }
             (Ty::Held(a), _) | (_, Ty::Held(a)) => {
                 return Err(self.not_for(
@@ -318,8 +346,31 @@ impl Inference<'_> {
     }
 }
 
-/// Whether a cast changes no value and no canonical form.
+/// The column that a held expression is, casts around it left out.
+fn column_extent(expr: &Expr) -> Option<Extent> {
+    match expr {
+        Expr::Column { extent, .. } => Some(*extent),
+        Expr::Cast { inner, .. } => column_extent(inner),
+        _ => None,
+    }
+}
+
+/// The select list's only item as the client wrote it, where nothing but the query's own result depends on it.
+fn only_item(query: &Query) -> Option<&Expr> {
+    let Body::Select(select) = &query.body else {
+        return None;
+    };
+    match select.items.as_slice() {
+        [item] if item.from_star.is_none() && !select.distinct => Some(&item.expr),
+        _ => None,
+    }
+}
+
+/// Whether a cast changes no value, no canonical form and not what is equal to it.
 fn keeps_value(from: LogicalType, to: LogicalType) -> bool {
+    if from.equality() != to.equality() {
+        return false;
+    }
     from == to
         || matches!(
             (from, to),

@@ -35,8 +35,10 @@ pub(super) enum Ty {
 /// What a statement does with an attribute, for the policy to allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Use {
-    /// `=` and its like, GROUP BY, DISTINCT, set operations, joins
+    /// GROUP BY, DISTINCT, set operations, USING, and `=` and its like: by what is stored as a whole
     Compare,
+    /// `=` and its like, by the heads of what is stored: equality lies in a term
+    CompareHeads,
     /// IS NULL, count
     NullTest,
     /// INSERT, UPDATE
@@ -93,6 +95,8 @@ pub(super) struct Inferred {
     pub adapted: BTreeMap<usize, Adapted>,
     /// tokens to drop: casts around held columns
     pub drops: Vec<Extent>,
+    /// held columns that are compared by their heads
+    pub heads: Vec<Extent>,
     /// mentions of masked attributes of a target, to be replaced one by one
     pub masked: Vec<MaskedMention>,
     /// extents whose neighbours must be such that PostgreSQL groups them as the tree does
@@ -125,6 +129,7 @@ pub(super) fn infer(resolved: Resolved, role: &RoleName) -> Result<Inferred, Ref
         uses,
         adapted,
         drops,
+        heads,
         masked,
         grouped,
     } = inference.found;
@@ -133,6 +138,7 @@ pub(super) fn infer(resolved: Resolved, role: &RoleName) -> Result<Inferred, Ref
         uses,
         adapted,
         drops,
+        heads,
         masked,
         grouped,
         outputs,
@@ -144,6 +150,7 @@ struct Found {
     uses: Vec<(Arc<Treated>, Use, Option<usize>)>,
     adapted: BTreeMap<usize, Adapted>,
     drops: Vec<Extent>,
+    heads: Vec<Extent>,
     masked: Vec<MaskedMention>,
     grouped: Vec<Extent>,
 }
@@ -291,7 +298,7 @@ impl Inference<'_> {
                 None,
             ));
         }
-        self.compare_types(left, right, None)
+        self.compare_types((&left, None), (&right, None), None)
     }
 
     fn set_operation(
@@ -349,5 +356,6 @@ impl Inference<'_> {
 fn one_form(left: &Treated, right: &Treated) -> bool {
     left.domain == right.domain
         && left.store == right.store
+        && left.comparison() == right.comparison()
         && left.logical.class() == right.logical.class()
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::{Adapted, Inference, Site, Ty, Use, one_form};
 use crate::policy::decide::{Store, Treated};
+use crate::seal::Comparison;
 use crate::statement::plan::{Refusal, Shape};
 use crate::statement::refuse;
 use crate::statement::treatment::{Treatment, treatment};
@@ -27,11 +28,12 @@ impl Inference<'_> {
     ) -> Result<(), Refusal> {
         let position = self.position(expr.extent());
         let refused = |what| refuse::not_computable(&attribute.name, what, position);
-        self.uses(
-            attribute,
-            if assigned { Use::Assign } else { Use::Compare },
-            expr.extent(),
-        );
+        let what = match attribute.comparison() {
+            _ if assigned => Use::Assign,
+            Comparison::Heads => Use::CompareHeads,
+            Comparison::Bytes | Comparison::Never => Use::Compare,
+        };
+        self.uses(attribute, what, expr.extent());
         let (inner, cast, extent) = uncast(expr, shape).map_err(refused)?;
         let cast = match inner {
             Expr::Constant {

@@ -5,6 +5,7 @@
 
 mod cast;
 mod constant;
+mod head;
 mod parameter;
 mod relation;
 mod target;
@@ -54,6 +55,7 @@ const RULES: &[Rule] = &[
     target::replace_mentions,
     constant::slot_constants,
     cast::drop_casts,
+    head::compare_heads,
     parameter::drop_parameter_casts,
 ];
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::{Draft, Edit, Replacement};
 use crate::policy::decide::Store;
+use crate::seal::Comparison;
 use crate::statement::infer::Site;
 use crate::statement::lex::TokenKind;
 use crate::statement::plan::{ParameterPlan, Refusal};
@@ -96,7 +97,8 @@ fn agrees(first: &ParameterPlan, second: &ParameterPlan) -> bool {
         && a.logical == b.logical
         && first.shape == second.shape
         && first.cast == second.cast
-        && (first.assigned == second.assigned || a.logical.typmod() == -1)
+        && (first.assigned == second.assigned
+            || (a.logical.typmod() == -1 && a.comparison() != Comparison::Heads))
 }
 
 fn two_meanings(number: u16) -> Refusal {

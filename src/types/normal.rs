@@ -1,0 +1,122 @@
+//! The normal form of a value: one for all values that PostgreSQL's `=` calls equal, another for every other value.
+//!
+//! Where it is not the canonical form itself, equality is decided over a term of it. It is only ever compared, never
+//! shown: what a client gets back is the canonical form, with every digit it was written with. Knows no key.
+
+use std::borrow::Cow;
+
+use super::TypeClass;
+
+/// Whether [`normal`] knows the class.
+pub fn has_normal_form(class: TypeClass) -> bool {
+    normal(class, &[]).is_some()
+}
+
+/// The normal form of a canonical value of the class; None where this version knows none.
+pub fn normal(class: TypeClass, canonical: &[u8]) -> Option<Cow<'_, [u8]>> {
+    match class {
+        TypeClass::Jsonb => Some(Cow::Owned(document(canonical))),
+        // Equality is identity.
+        TypeClass::Text
+        | TypeClass::Integer
+        | TypeClass::Bool
+        | TypeClass::Date
+        | TypeClass::Timestamp
+        | TypeClass::Timestamptz
+        | TypeClass::Uuid
+        | TypeClass::Bytea
+        | TypeClass::Numeric => Some(Cow::Borrowed(canonical)),
+    }
+}
+
+/// A jsonb document with each number without its trailing zeros. Its keys are in order already, its texts are escaped
+/// in one way; texts are equal by their bytes, for a default collation is deterministic (jsonb_util.c).
+fn document(canonical: &[u8]) -> Vec<u8> {
+    let mut normal = Vec::with_capacity(canonical.len());
+    let mut rest = canonical;
+    while let Some((&first, behind)) = rest.split_first() {
+        let run = match first {
+            b'"' => 1 + text_bytes(behind),
+            b'-' | b'0'..=b'9' => number_bytes(rest),
+            _ => 1,
+        };
+        let (run, behind) = rest.split_at(run.min(rest.len()));
+        normal.extend_from_slice(match first {
+            b'-' | b'0'..=b'9' => without_trailing_zeros(run),
+            _ => run,
+        });
+        rest = behind;
+    }
+    normal
+}
+
+/// Bytes of a text behind its opening quote, the closing one with them.
+fn text_bytes(bytes: &[u8]) -> usize {
+    let mut escaped = false;
+    let end = bytes.iter().position(|&byte| {
+        let closes = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        closes
+    });
+    end.map_or(bytes.len(), |end| end + 1)
+}
+
+/// Bytes of a number, as jsonb prints it: sign, digits, a point; no exponent.
+fn number_bytes(bytes: &[u8]) -> usize {
+    let in_number = |byte: &u8| matches!(byte, b'-' | b'.' | b'0'..=b'9');
+    bytes.iter().take_while(|byte| in_number(byte)).count()
+}
+
+/// `1.50` → `1.5`, `1.00` → `1`; what has no point stays.
+fn without_trailing_zeros(number: &[u8]) -> &[u8] {
+    if !number.contains(&b'.') {
+        return number;
+    }
+    let kept = number.iter().rposition(|&digit| digit != b'0');
+    match kept {
+        Some(point) if number[point] == b'.' => &number[..point],
+        Some(last) => &number[..=last],
+        None => number,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{LogicalType, TextSettings, from_text};
+
+    fn normal_text(text: &str) -> String {
+        let canonical = from_text(
+            LogicalType::Jsonb,
+            text.as_bytes(),
+            &TextSettings::default(),
+        );
+        let canonical = canonical.unwrap();
+        let normal = normal(TypeClass::Jsonb, &canonical).unwrap();
+        String::from_utf8(normal.into_owned()).unwrap()
+    }
+
+    #[test]
+    fn numbers_of_documents_lose_their_trailing_zeros() {
+        for (text, expected) in [
+            ("1.0", "\u{1}1"),
+            ("-1.500", "\u{1}-1.5"),
+            ("-0.00", "\u{1}0"),
+            ("100", "\u{1}100"),
+            ("1e2", "\u{1}100"),
+            ("0.010", "\u{1}0.01"),
+            (
+                r#"{"1.0": "2.50", "a\"1.0": [1.0, "\\", 2.0]}"#,
+                "\u{1}{\"1.0\": \"2.50\", \"a\\\"1.0\": [1, \"\\\\\", 2]}",
+            ),
+        ] {
+            assert_eq!(normal_text(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn where_equality_is_identity_the_canonical_form_is_normal() {
+        let normal = normal(TypeClass::Bytea, b"1.0");
+        assert!(matches!(normal, Some(Cow::Borrowed(b"1.0"))));
+    }
+}
