@@ -353,6 +353,44 @@ async fn roles_see_what_the_policy_says() {
     assert!(found.contains("UPDATE people SET email = ?"), "{found}");
 }
 
+/// What the server knows of a relation holds for the subselect in its place too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_masked_relation_keeps_its_key_its_schema_and_its_grants() {
+    let place = Place::new().await;
+    place.set_up().await;
+    assert_eq!(place.run(&["apply"]).0, 0);
+    let superuser = connect(&support::cluster().superuser_url(&place.database)).await;
+    let grants = format!(
+        "REVOKE ALL ON people FROM {0}; GRANT SELECT (id, note) ON people TO {0}",
+        place.support
+    );
+    superuser.batch_execute(&grants).await.expect("grants");
+    let server = place.serve().await;
+    let support = connect(&place.url(&server, &place.support)).await;
+    for (sql, expected) in [
+        (
+            "SELECT p.id, p.note, count(*) FROM people p JOIN people q ON q.id = p.id GROUP BY p.id ORDER BY p.note",
+            Ok(vec!["1|***|1", "2|NULL|1"]),
+        ),
+        (
+            "SELECT public.people.note FROM public.people WHERE public.people.ctid = '(0,1)'",
+            Ok(vec!["***"]),
+        ),
+        ("SELECT id FROM people WHERE id = 1", Ok(vec!["1"])),
+        ("SELECT count(*) FROM people", Ok(vec!["2"])),
+        ("SELECT note, phone FROM people", Err("42501")),
+        (
+            "SELECT id, count(note) FROM people GROUP BY note",
+            Err("42803"),
+        ),
+    ] {
+        let expected = expected
+            .map(|rows| rows.into_iter().map(str::to_owned).collect::<Vec<_>>())
+            .map_err(str::to_owned);
+        assert_eq!(rows(&support, sql).await, expected, "{sql}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_applied_is_refused_and_named() {
     let place = Place::new().await;

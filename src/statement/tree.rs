@@ -3,6 +3,7 @@
 //!
 //! Built by `resolve`; read by `infer`, `authorise` and `rewrite`. Knows nothing of roles.
 
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::lex::Token;
@@ -70,6 +71,21 @@ pub(super) struct Source {
     pub relation: Option<NamedRelation>,
     /// the client gave it an alias
     pub aliased: bool,
+    /// what the text makes of it
+    pub used: Used,
+}
+
+/// How a text uses a source, as far as it matters when the source is replaced.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Used {
+    /// columns that an expression names
+    pub columns: BTreeSet<usize>,
+    /// its columns are used without being named: `*`, a whole row, a list of column aliases, NATURAL
+    pub unnamed: bool,
+    /// its system columns that are named
+    pub system: BTreeSet<String>,
+    /// the tokens of each `schema.` before its name, where it qualifies a column
+    pub schemas: Vec<Extent>,
 }
 
 /// A relation named in the text.
@@ -81,6 +97,8 @@ pub(super) struct NamedRelation {
     pub extent: Extent,
     /// its attributes' own names, in order
     pub attributes: Vec<String>,
+    /// the attributes of its primary key, by index; empty without one
+    pub primary_key: Vec<usize>,
 }
 
 /// A column of a source, referred to.
@@ -231,6 +249,8 @@ pub(super) struct Select {
     pub conditions: Vec<Expr>,
     /// GROUP BY, ordinals and aliases resolved
     pub group_by: Vec<Expr>,
+    /// the keys of GROUP BY that are columns and stand by themselves, with the tokens that name them there
+    pub group_columns: Vec<(ColumnRef, Extent)>,
 }
 
 /// A query with its ORDER BY.
@@ -327,6 +347,15 @@ pub(super) struct Resolved {
     pub queries: Vec<Query>,
     /// the words of analysed statements that were understood as no name, by token index
     pub unaccounted: Vec<usize>,
+    /// every word of the text, as a name would be looked up
+    pub words: HashSet<String>,
+}
+
+impl Resolved {
+    /// Whether the text may use an attribute of the source: it names it somewhere, or uses columns without naming them.
+    pub(super) fn may_use(&self, source: &Source, attribute: &str) -> bool {
+        source.used.unnamed || self.words.contains(attribute)
+    }
 }
 
 impl Expr {

@@ -16,7 +16,7 @@ use super::refuse;
 use super::treatment::{Treatment, treatment};
 use super::tree::{
     Body, CastType, ColumnRef, ConstantKind, Extent, Form, Item, Node, Origin, Place, QueryId,
-    Resolved, Select, SourceId,
+    Resolved, Select, Source, SourceId,
 };
 use crate::ident::RoleName;
 use crate::policy::decide::Treated;
@@ -239,14 +239,8 @@ impl Inference<'_> {
         }
     }
 
-    /// Whether a source in FROM has attributes that the role sees masked.
     fn is_replaced(&self, source: SourceId) -> bool {
-        let source = &self.resolved.sources[source.0];
-        source.place == Place::From
-            && source.columns.iter().flatten().any(|c| match &c.origin {
-                Origin::Treated(t) => matches!(treatment(t, self.role), Treatment::Masked),
-                Origin::Output(..) | Origin::Plain => false,
-            })
+        is_replaced(&self.resolved.sources[source.0], self.resolved, self.role)
     }
 
     fn select(&mut self, select: &Select) -> Result<Vec<Ty>, Refusal> {
@@ -350,6 +344,28 @@ impl Inference<'_> {
         }
         Ok(Some(types))
     }
+}
+
+/// Whether a source is replaced by a subselect: it stands in FROM, and the text may use an attribute of it that the
+/// role sees masked.
+pub(super) fn is_replaced(source: &Source, resolved: &Resolved, role: &RoleName) -> bool {
+    let Some(relation) = source
+        .relation
+        .as_ref()
+        .filter(|_| source.place == Place::From)
+    else {
+        return false;
+    };
+    let columns = source.columns.iter().flatten();
+    columns
+        .zip(&relation.attributes)
+        .any(|(column, attribute)| match &column.origin {
+            Origin::Treated(treated) => {
+                matches!(treatment(treated, role), Treatment::Masked)
+                    && resolved.may_use(source, attribute)
+            }
+            Origin::Output(..) | Origin::Plain => false,
+        })
 }
 
 /// Whether equal values of the two attributes are equal as stored.

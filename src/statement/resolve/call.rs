@@ -186,7 +186,7 @@ impl Resolver<'_> {
     ) -> Result<Expr, Refusal> {
         let (parts, extent) = self.object_name(name)?;
         match self.qualified_source(&parts, scope) {
-            Some(source) => Ok(Expr::WholeRow { source, extent }),
+            Some(source) => Ok(self.whole_row(source, extent)),
             None => Err(refuse::unsupported(
                 "a whole row of a source that is not known",
                 self.position(extent.start),

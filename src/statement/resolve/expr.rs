@@ -16,7 +16,7 @@ use crate::statement::lex::TokenKind;
 use crate::statement::parse::token_index;
 use crate::statement::plan::Refusal;
 use crate::statement::refuse;
-use crate::statement::tree::{ConstantKind, Expr, Extent, Form, SourceId};
+use crate::statement::tree::{ColumnRef, ConstantKind, Expr, Extent, Form, SourceId};
 
 /// Columns every table has (manual, 5.5); `oid` is left out, it is none since PostgreSQL 12.
 const SYSTEM_COLUMNS: &[&str] = &["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"];
@@ -119,15 +119,12 @@ impl Resolver<'_> {
     fn bare(&mut self, ident: &Ident, scope: &Scope<'_>) -> Result<Expr, Refusal> {
         let (name, index) = self.name(ident)?;
         match self.find(scope, &name, index)? {
-            Found::Column(column) => Ok(Expr::Column {
-                column,
-                extent: one(index),
-            }),
-            Found::WholeRow(source) => Ok(Expr::WholeRow {
-                source,
-                extent: one(index),
-            }),
+            Found::Column(column) => Ok(self.column(column, one(index))),
+            Found::WholeRow(source) => Ok(self.whole_row(source, one(index))),
             Found::Nothing => {
+                if SYSTEM_COLUMNS.contains(&name.as_str()) {
+                    self.system_column(scope, name);
+                }
                 // Not bound: if it is a sensitive word, the account of identifiers refuses it.
                 self.accounted[index] = false;
                 Ok(plain(one(index)))
@@ -153,22 +150,63 @@ impl Resolver<'_> {
             return Err(refuse::unsupported("an empty name", None));
         };
         let source = self.qualified_source(qualifier, scope);
+        if let Some(source) = source {
+            self.schema_of(source, qualifier, extent);
+        }
         match source {
             Some(source) => match self.column_of(source, column) {
-                Some(column) => Ok(Expr::Column { column, extent }),
+                Some(column) => Ok(self.column(column, extent)),
                 None if self.sources[source.0].columns.is_none() => Ok(plain(extent)),
                 // A system column is plain; any other name is functional notation over the whole row.
-                None if SYSTEM_COLUMNS.contains(&column.as_str()) => Ok(Expr::Other {
-                    form: Form::Named("a system column"),
-                    operands: Vec::new(),
-                    extent: Some(extent),
-                }),
-                None => Ok(Expr::WholeRow { source, extent }),
+                None if SYSTEM_COLUMNS.contains(&column.as_str()) => {
+                    self.sources[source.0].used.system.insert(column.clone());
+                    Ok(Expr::Other {
+                        form: Form::Named("a system column"),
+                        operands: Vec::new(),
+                        extent: Some(extent),
+                    })
+                }
+                None => Ok(self.whole_row(source, extent)),
             },
             None => Err(refuse::unsupported(
                 format!("the qualifier {:?}", qualifier.join(".")),
                 self.position(extent.start),
             )),
+        }
+    }
+
+    /// A column that the text names here.
+    fn column(&mut self, column: ColumnRef, extent: Extent) -> Expr {
+        let used = &mut self.sources[column.source.0].used;
+        used.columns.insert(column.column);
+        Expr::Column { column, extent }
+    }
+
+    /// A source's whole row: its columns are used without being named.
+    pub(super) fn whole_row(&mut self, source: SourceId, extent: Extent) -> Expr {
+        self.sources[source.0].used.unnamed = true;
+        Expr::WholeRow { source, extent }
+    }
+
+    /// A bare system column is of the relation in the innermost FROM; where there are several the server says so.
+    fn system_column(&mut self, scope: &Scope<'_>, name: String) {
+        let mut at = Some(scope);
+        while let Some(here) = at {
+            for source in &here.sources {
+                let used = &mut self.sources[source.0].used;
+                used.system.insert(name.clone());
+            }
+            at = here.parent.filter(|_| here.sources.is_empty());
+        }
+    }
+
+    /// Remembers the tokens of a schema before the source's name, which a replaced source no longer has.
+    pub(super) fn schema_of(&mut self, source: SourceId, qualifier: &[String], extent: Extent) {
+        if qualifier.len() > 1 {
+            let Extent { start, .. } = extent;
+            let end = start + 2;
+            let used = &mut self.sources[source.0].used;
+            used.schemas.push(Extent { start, end });
         }
     }
 

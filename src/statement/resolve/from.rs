@@ -132,6 +132,9 @@ impl Resolver<'_> {
                 None,
             ));
         }
+        for source in left.sources.iter().chain(&right.sources) {
+            self.sources[source.0].used.unnamed = true;
+        }
         let names: Vec<String> = left
             .visible
             .iter()

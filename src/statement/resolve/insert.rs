@@ -12,7 +12,7 @@ use super::absent::absent;
 use super::scope::Scope;
 use crate::statement::plan::Refusal;
 use crate::statement::refuse;
-use crate::statement::tree::{ColumnRef, Insert, Node, Place, Rows, Source, SourceId};
+use crate::statement::tree::{ColumnRef, Insert, Node, Place, Rows, Source, SourceId, Used};
 
 impl Resolver<'_> {
     /// Binds an INSERT.
@@ -206,6 +206,7 @@ impl Resolver<'_> {
             place: Place::Excluded,
             relation: None,
             aliased: true,
+            used: Used::default(),
         };
         let excluded = self.add_source(excluded);
         // `excluded` is in sight by its name only: bare names mean the target.

@@ -7,8 +7,9 @@ use sqlparser::ast::{Expr as SqlExpr, Value};
 
 use super::Resolver;
 use super::scope::{Found, Scope};
+use crate::statement::parse::token_index;
 use crate::statement::plan::Refusal;
-use crate::statement::tree::{Expr, Item, Select};
+use crate::statement::tree::{ColumnRef, Expr, Extent, Item, Select};
 
 /// What a bare name among the keys means first (`findTargetlistEntrySQL92`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +42,43 @@ impl Resolver<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// The column that a key of GROUP BY is, and the tokens that it is named by there.
+    pub(super) fn group_column(&self, key: &SqlExpr, bound: &Expr) -> Option<(ColumnRef, Extent)> {
+        let Expr::Column { column, .. } = bound else {
+            return None;
+        };
+        let index = |span| token_index(span);
+        let (start, last) = match key {
+            SqlExpr::Identifier(ident) => (index(ident.span)?, index(ident.span)?),
+            SqlExpr::CompoundIdentifier(parts) => {
+                (index(parts.first()?.span)?, index(parts.last()?.span)?)
+            }
+            SqlExpr::Value(value) => (index(value.span)?, index(value.span)?),
+            _ => return None,
+        };
+        let end = last + 1;
+        Some((*column, Extent { start, end }))
+    }
+
+    /// The keys of GROUP BY.
+    pub(super) fn group_keys(
+        &mut self,
+        keys: &[SqlExpr],
+        select: &mut Select,
+        scope: &Scope<'_>,
+    ) -> Result<(), Refusal> {
+        for key in keys {
+            let before = select.group_by.len();
+            self.group_key(key, select, scope)?;
+            if let [bound] = &select.group_by[before..]
+                && let Some(column) = self.group_column(key, bound)
+            {
+                select.group_columns.push(column);
+            }
+        }
+        Ok(())
     }
 
     /// A key of GROUP BY or DISTINCT ON: an ordinal means an output column, a bare name one or an input column.

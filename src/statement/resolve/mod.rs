@@ -29,6 +29,7 @@ use super::reach::{Mention, Reach};
 use super::refuse;
 use super::tree::{
     Column, Extent, NamedRelation, Node, Origin, Place, Query, QueryId, Resolved, Source, SourceId,
+    Used,
 };
 use super::utility::{self, Kind, is_symbol};
 use crate::catalog::{Relation, RelationKind, Snapshot};
@@ -77,7 +78,12 @@ pub(super) fn resolve(
     } = resolver;
     let statements = statements.into_iter().map(|s| (s.node, s.word)).collect();
     let standard_conforming_strings = names.standard_conforming_strings;
+    let words = tokens.iter().filter_map(|token| match &token.kind {
+        TokenKind::Word { name, .. } => Some(name.clone()),
+        _ => None,
+    });
     Ok(Resolved {
+        words: words.collect(),
         text: text.to_owned(),
         standard_conforming_strings,
         tokens,
@@ -333,11 +339,12 @@ impl Resolver<'_> {
             ));
         }
         let relation = found.map(|r| {
-            let attributes = r.attributes.into_iter().map(|a| a.name).collect();
+            let index = |key: &i16| r.attributes.iter().position(|a| a.attnum == *key);
             NamedRelation {
                 name: r.name,
                 extent,
-                attributes,
+                primary_key: r.primary_key.iter().filter_map(index).collect(),
+                attributes: r.attributes.into_iter().map(|a| a.name).collect(),
             }
         });
         let name = parts.last().cloned().unwrap_or_default();
@@ -347,6 +354,7 @@ impl Resolver<'_> {
             place,
             relation,
             aliased: false,
+            used: Used::default(),
         }))
     }
 

@@ -83,6 +83,7 @@ impl Resolver<'_> {
             merged: joined.merged,
             conditions: joined.conditions,
             group_by: Vec::new(),
+            group_columns: Vec::new(),
         };
         self.distinct_rows(distinct.as_ref(), &mut bound, &scope)?;
         for condition in selection.iter().chain(having) {
@@ -152,10 +153,7 @@ impl Resolver<'_> {
         match group_by {
             GroupByExpr::Expressions(keys, modifiers) => {
                 absent(&[("a GROUP BY modifier", modifiers)])?;
-                for key in keys {
-                    self.group_key(key, select, scope)?;
-                }
-                Ok(())
+                self.group_keys(keys, select, scope)
             }
             GroupByExpr::All(_) => Err(refuse::unsupported("GROUP BY ALL", None)),
         }
@@ -195,6 +193,9 @@ impl Resolver<'_> {
                 SelectItem::Wildcard(options) => {
                     let extent = self.star(options)?;
                     known &= !scope.unknown;
+                    for source in &scope.sources {
+                        self.sources[source.0].used.unnamed = true;
+                    }
                     for visible in &scope.visible {
                         let expr = Expr::Column {
                             column: visible.column,
@@ -215,12 +216,13 @@ impl Resolver<'_> {
                     let (parts, name_extent) = self.object_name(name)?;
                     let source = self.qualified_source(&parts, scope);
                     known &= self.star_of(source, extent, &mut items).is_some();
-                    if source.is_none() {
+                    let Some(source) = source else {
                         return Err(refuse::unsupported(
                             "* of a source that is not known",
                             self.position(name_extent.start),
                         ));
-                    }
+                    };
+                    self.schema_of(source, &parts, name_extent);
                 }
                 SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::Expr(_), _) => {
                     return Err(refuse::unsupported("(composite).*", None));
@@ -242,12 +244,13 @@ impl Resolver<'_> {
     }
 
     fn star_of(
-        &self,
+        &mut self,
         source: Option<SourceId>,
         extent: Extent,
         items: &mut Vec<Item>,
     ) -> Option<()> {
         let source = source?;
+        self.sources[source.0].used.unnamed = true;
         let columns = self.sources[source.0].columns.as_ref()?;
         for (column, c) in columns.iter().enumerate() {
             let column = ColumnRef { source, column };

@@ -16,7 +16,7 @@ use crate::statement::lex::TokenKind;
 use crate::statement::plan::Refusal;
 use crate::statement::reach::Mention;
 use crate::statement::refuse;
-use crate::statement::tree::{Column, Expr, Extent, Form, Origin, Place, Source, SourceId};
+use crate::statement::tree::{Column, Expr, Extent, Form, Origin, Place, Source, SourceId, Used};
 
 impl Resolver<'_> {
     /// Enters an item of FROM that is no join.
@@ -125,6 +125,7 @@ impl Resolver<'_> {
             place: Place::From,
             relation: None,
             aliased: false,
+            used: Used::default(),
         });
         self.alias(source, alias)?;
         Ok(source)
@@ -162,6 +163,7 @@ impl Resolver<'_> {
                     place: Place::From,
                     relation: None,
                     aliased: false,
+                    used: Used::default(),
                 })
             }
             None => self.relation_source(&parts, extent, Place::From)?,
@@ -287,6 +289,7 @@ impl Resolver<'_> {
         let source = &mut self.sources[source.0];
         source.name = name;
         source.aliased = true;
+        source.used.unnamed |= !renamed.is_empty();
         match &mut source.columns {
             Some(columns) => columns
                 .iter_mut()

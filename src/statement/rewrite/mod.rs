@@ -5,6 +5,7 @@
 
 mod cast;
 mod constant;
+mod group;
 mod head;
 mod parameter;
 mod relation;
@@ -52,6 +53,7 @@ type Rule = fn(&Draft<'_>) -> Result<Vec<Edit>, Refusal>;
 /// The rules, in order. No two may edit the same token.
 const RULES: &[Rule] = &[
     relation::replace_relations,
+    group::name_dependent_columns,
     target::replace_mentions,
     constant::slot_constants,
     cast::drop_casts,
