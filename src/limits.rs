@@ -114,6 +114,20 @@ pub const SCRAM_MESSAGE_BYTES_MAX: usize = 1024;
 /// `scram_iterations` ends at i32::MAX, which no client could compute in a login's time).
 pub const SCRAM_ITERATIONS_MAX: u32 = 100_000_000;
 
+/// Iterations for which pgveil itself derives keys from a password during a login: half a second of one core
+/// (PostgreSQL's default is 4,096), so that a server cannot keep it busy.
+pub const SCRAM_ITERATIONS_DERIVED_MAX: u32 = 1_000_000;
+
+/// Bytes of a client's PasswordMessage before it is known (tokens of cloud providers, sent as passwords, have
+/// 2 to 4 KiB).
+pub const PASSWORD_FRAME_BYTES_MAX: usize = 8 * 1024;
+
+/// Bytes of an auth_file: 10,000 logins with SCRAM verifiers.
+pub const AUTH_FILE_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// Logins of an auth_file: the key of each plain password is derived when the file is read (a few milliseconds each).
+pub const AUTH_FILE_LOGINS_MAX: usize = 10_000;
+
 /// Bytes of a policy or configuration file; a policy of 10,000 attributes is about 1 MiB.
 pub const DOCUMENT_BYTES_MAX: usize = 4 * 1024 * 1024;
 

@@ -1,11 +1,13 @@
-//! `pgveil setup`: prints the SQL that a superuser runs once in each database. Sends nothing.
+//! `pgveil setup`: prints the SQL that a superuser runs once in each database, or, where the configuration does without
+//! the server's verifiers, somebody less. Sends nothing.
 
 use clap::Args;
 
 use super::site::{Site, report_one};
 use super::{ConfigArgument, Exit};
+use crate::config::Method;
 use crate::ident::UserName;
-use crate::lifecycle::setup::{SetupLogins, setup_sql};
+use crate::lifecycle::setup::{SetupLogins, setup_sql, setup_sql_without_verifier};
 
 /// `pgveil setup`
 #[derive(Debug, Args)]
@@ -48,7 +50,13 @@ impl Setup {
             control: upstream.control.user.clone(),
             owner: upstream.owner.user.clone(),
         };
-        print!("{}", setup_sql(&logins, password.as_ref()));
+        let sql = match upstream.method {
+            Method::Verifier => setup_sql(&logins, password.as_ref()),
+            Method::AuthFile | Method::CleartextTls => {
+                setup_sql_without_verifier(&logins, password.as_ref())
+            }
+        };
+        print!("{sql}");
         Ok(Exit::Done)
     }
 }

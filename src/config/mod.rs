@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+pub use secrets::read_private_file;
+
 use crate::document::tree::Document;
 use crate::document::{Fault, read};
 use crate::ident::UserName;
@@ -77,6 +79,10 @@ pub struct Upstream {
     pub tls: TlsMode,
     /// who signs its certificate, PEM; None: the system's authorities
     pub ca: Option<PathBuf>,
+    /// how a client's password is checked, and what logs it in
+    pub method: Method,
+    /// the logins that pgveil itself knows the secrets of
+    pub auth_file: Option<PathBuf>,
     /// who reads the catalog and the verifiers
     pub control: Login,
     /// who applies a policy
@@ -90,6 +96,19 @@ pub struct Login {
     pub user: UserName,
     /// the file with its password; None: the server asks for none
     pub password_file: Option<PathBuf>,
+}
+
+/// How a client's password is checked, and what logs it in to the server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// by the verifier that PostgreSQL stores, read over the control connection
+    #[default]
+    Verifier,
+    /// by `upstream.auth_file`
+    AuthFile,
+    /// by the server: the client is asked for its password in the clear, under TLS only
+    CleartextTls,
 }
 
 /// TLS towards PostgreSQL, as libpq's `sslmode` has it.

@@ -46,13 +46,12 @@ impl Unlock {
     }
 }
 
-/// Reads a secret from a file; one line end after it is not part of it.
-///
-/// The file must be closed to others, as PostgreSQL wants of a private key: 0600, or 0640 where root owns it.
+/// Reads a text from a file that must be closed to others, as PostgreSQL wants of a private key: 0600, or 0640 where
+/// root owns it.
 ///
 /// # Errors
 /// A fault that names the file and holds nothing of what is in it.
-pub fn read_secret_file(path: &Path) -> Result<Secret<String>, Fault> {
+pub fn read_private_file(path: &Path, bytes_max: usize) -> Result<Secret<String>, Fault> {
     let fault = |message: String| Fault::of_file(&path.display().to_string(), message);
     let unreadable = |error: std::io::Error| fault(format!("cannot be read: {}", error.kind()));
     let file = File::open(path).map_err(unreadable)?;
@@ -66,18 +65,28 @@ pub fn read_secret_file(path: &Path) -> Result<Secret<String>, Fault> {
         );
     }
     // Room for all of it at once: a buffer that grew would leave copies behind.
-    let mut bytes = Zeroizing::new(vec![0u8; SECRET_BYTES_MAX + 1]);
+    let mut bytes = Zeroizing::new(vec![0u8; bytes_max + 1]);
     let length = fill(file, &mut bytes).map_err(unreadable)?;
-    let text = bytes.get(..length).unwrap_or_default();
-    let text = text.strip_suffix(b"\n").unwrap_or(text);
-    let text = text.strip_suffix(b"\r").unwrap_or(text);
-    match std::str::from_utf8(text) {
-        _ if length > SECRET_BYTES_MAX => {
-            Err(fault(format!("longer than {SECRET_BYTES_MAX} bytes")))
-        }
-        Ok("") => Err(fault("is empty".to_owned())),
+    if length > bytes_max {
+        return Err(fault(format!("longer than {bytes_max} bytes")));
+    }
+    match std::str::from_utf8(bytes.get(..length).unwrap_or_default()) {
         Ok(text) => Ok(Secret::new(text.to_owned())),
         Err(_) => Err(fault("is no UTF-8 text".to_owned())),
+    }
+}
+
+/// Reads a secret from a file; one line end after it is not part of it.
+///
+/// # Errors
+/// As [`read_private_file`], and for a file that is empty.
+pub fn read_secret_file(path: &Path) -> Result<Secret<String>, Fault> {
+    let text = read_private_file(path, SECRET_BYTES_MAX)?;
+    let secret = text.expose().as_str();
+    let secret = secret.strip_suffix('\n').unwrap_or(secret);
+    match secret.strip_suffix('\r').unwrap_or(secret) {
+        "" => Err(Fault::of_file(&path.display().to_string(), "is empty")),
+        secret => Ok(Secret::new(secret.to_owned())),
     }
 }
 

@@ -6,9 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::written::{self, Method, PoolMode};
+use super::written::{self, PoolMode};
 use super::{
-    Audit, Config, Database, Keyring, Listen, ListenTls, Log, Login, TlsMode, Unlock, Upstream,
+    Audit, Config, Database, Keyring, Listen, ListenTls, Log, Login, Method, TlsMode, Unlock,
+    Upstream,
 };
 use crate::document::shapes::At;
 use crate::document::tree::Document;
@@ -32,6 +33,13 @@ pub(super) fn settle(
     };
     let listen = settler.listen(&written.listen);
     let upstream = settler.upstream(&written.upstream);
+    if written.upstream.login.value == Method::CleartextTls && written.listen.tls.is_none() {
+        settler.fault(
+            written.upstream.login.at,
+            "passwords in the clear are asked for under TLS only, and there is no `listen.tls`",
+            "give `listen.tls` a certificate and key",
+        );
+    }
     let databases = settler.databases(&written.database);
     let keyring = written.keyring.as_ref().map(|k| settler.keyring(k));
     if keyring.is_none() && databases.iter().any(|d| d.policy.is_some()) {
@@ -153,10 +161,9 @@ impl Settler<'_> {
     }
 
     fn upstream(&mut self, written: &written::Upstream) -> Option<Upstream> {
-        match written.login.value {
-            Method::Verifier => {}
-            Method::AuthFile => self.later(written.login.at, "auth_file"),
-            Method::CleartextTls => self.later(written.login.at, "cleartext_tls"),
+        if written.login.value == Method::AuthFile && written.auth_file.is_none() {
+            let help = "write `auth_file = \"users.txt\"`, with lines `\"user\" \"secret\"`";
+            self.fault(written.login.at, "there is no `upstream.auth_file`", help);
         }
         if let Some(pool) = &written.pool {
             self.pool(pool);
@@ -179,6 +186,11 @@ impl Settler<'_> {
             ca: tls
                 .and_then(|tls| tls.ca.as_ref())
                 .map(|ca| self.path(&ca.value)),
+            method: written.login.value,
+            auth_file: written
+                .auth_file
+                .as_ref()
+                .map(|file| self.path(&file.value)),
             owner: owner.unwrap_or_else(|| control.clone()),
             control,
             host,

@@ -13,7 +13,8 @@ address = "db.internal:5433"
 tls = { mode = "verify-ca", ca = "ca.pem" }
 control = { user = "pgveil", password_file = "control.password" }
 owner = { user = "crm_owner" }
-login = "verifier"
+login = "auth_file"
+auth_file = "users.txt"
 pool = { mode = "session" }
 [[database]]
 name = "crm*"
@@ -71,6 +72,9 @@ fn every_key_is_taken() {
         config.upstream.control.password_file.as_deref(),
         Some(Path::new("etc/control.password"))
     );
+    assert_eq!(config.upstream.method, Method::AuthFile);
+    let auth_file = config.upstream.auth_file.as_deref();
+    assert_eq!(auth_file, Some(Path::new("etc/users.txt")));
     assert_eq!(config.upstream.owner.user, UserName::new("crm_owner"));
     let keyring = config.keyring.clone().unwrap();
     assert_eq!(keyring.file, Path::new("etc/keyring.json"));
@@ -218,6 +222,13 @@ const FAULTS: &[(&str, &str, &[&str])] = &[
     ),
     (
         "control = { user = \"pgveil\" }",
+        "control = { user = \"pgveil\" }\nlogin = \"auth_file\"",
+        &[
+            ":6:9: there is no `upstream.auth_file` (write `auth_file = \"users.txt\"`, with lines `\"user\" \"secret\"`)",
+        ],
+    ),
+    (
+        "control = { user = \"pgveil\" }",
         "control = { user = \"pgveil\" }\nlogin = \"cleartext_tls\"\npool = { mode = \"transaction\", size = 20 }\ntls = { mode = \"verify_full\" }",
         &[":8:16: `verify_full` is not a word known here (did you mean `verify-full`?)"],
     ),
@@ -225,7 +236,7 @@ const FAULTS: &[(&str, &str, &[&str])] = &[
         "control = { user = \"pgveil\" }",
         "control = { user = \"pgveil\" }\nlogin = \"cleartext_tls\"\npool = { mode = \"transaction\", size = 20 }",
         &[
-            ":6:9: `cleartext_tls` is not supported by this version yet (leave it out)",
+            ":6:9: passwords in the clear are asked for under TLS only, and there is no `listen.tls` (give `listen.tls` a certificate and key)",
             ":7:17: `transaction` is not supported by this version yet (leave it out)",
             ":7:39: `size` is not supported by this version yet (leave it out)",
         ],

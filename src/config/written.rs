@@ -78,9 +78,15 @@ pub(super) struct Upstream {
     /// The login that applies a policy: the owner of the tables. `control` when left out.
     #[serde(default)]
     pub owner: Option<Login>,
-    /// How a client's password is checked: `verifier` (by PostgreSQL's own verifier).
+    /// How a client's password is checked, and what logs it in. `verifier` (when left out): by the verifier that
+    /// PostgreSQL stores; the client's own proof logs it in. `auth_file`: by the logins of `auth_file`.
+    /// `cleartext_tls`: the client is asked for its password in the clear, only under TLS, and PostgreSQL checks it.
     #[serde(default)]
-    pub login: At<Method>,
+    pub login: At<super::Method>,
+    /// A file with lines `"user" "secret"`, as pgbouncer has them, closed to others (0600): the secret is a password,
+    /// a SCRAM-SHA-256 verifier or an md5 hash as PostgreSQL stores them.
+    #[serde(default)]
+    pub auth_file: Option<At<String>>,
     /// How upstream connections are shared out.
     #[serde(default)]
     pub pool: Option<Pool>,
@@ -108,19 +114,6 @@ pub(super) struct Login {
     /// A file that holds its password and nothing else, closed to others (0600).
     #[serde(default)]
     pub password_file: Option<At<String>>,
-}
-
-/// `upstream.login`
-#[derive(Debug, Default, Clone, Copy, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Method {
-    /// By the verifier that PostgreSQL stores.
-    #[default]
-    Verifier,
-    /// Of a later version.
-    AuthFile,
-    /// Of a later version.
-    CleartextTls,
 }
 
 /// `upstream.pool`

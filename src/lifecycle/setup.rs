@@ -35,20 +35,36 @@ impl SetupLogins {
 /// The SQL, idempotent, one transaction. Without a password the control login is created without one (a superuser
 /// sets it with `\password`), and an existing login keeps its own.
 pub fn setup_sql(logins: &SetupLogins, password: Option<&Secret<String>>) -> String {
-    let mut sql = String::from(HEAD);
-    sql.push_str(&control_login(&logins.control, password));
-    sql.push_str(OBJECTS);
-    sql.push_str(&grants(logins));
-    sql.push_str("COMMIT;\n");
-    sql
+    let control = control_login(&logins.control, password);
+    let (control_name, grants) = (quote_ident(logins.control.as_str()), grants(logins));
+    format!(
+        "-- pgveil setup: run once in each database, as a superuser. Running it again changes nothing.\n\
+         {BEGIN}{SUPERUSER}{control}{OBJECTS}{VERIFIER}\n{grants}\
+         GRANT EXECUTE ON FUNCTION pgveil.verifier(text) TO {control_name};\nCOMMIT;\n"
+    )
 }
 
-const HEAD: &str = "\
--- pgveil setup: run once in each database, as a superuser. Running it again changes nothing.
+/// The same where no superuser can be had, for logins that are not checked by the server's verifiers: without
+/// `pgveil.verifier`, run by a login that may create roles, and the schema `pgveil` in the database.
+pub fn setup_sql_without_verifier(
+    logins: &SetupLogins,
+    password: Option<&Secret<String>>,
+) -> String {
+    let control = control_login(&logins.control, password);
+    let grants = grants(logins);
+    format!(
+        "-- pgveil setup: run once in each database, by a login that may create roles and schemas. Running it again\n\
+         -- changes nothing.\n{BEGIN}{control}{OBJECTS}\n{grants}COMMIT;\n"
+    )
+}
+
+const BEGIN: &str = "\
 BEGIN;
 SET LOCAL search_path = pg_catalog;
 SET LOCAL client_min_messages = warning;
+";
 
+const SUPERUSER: &str = "
 DO $check$
 BEGIN
   IF NOT (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname = current_user) THEN
@@ -84,6 +100,11 @@ CREATE TABLE IF NOT EXISTS pgveil.attribute (
   UNIQUE (relation, attnum)
 );
 
+REVOKE ALL ON SCHEMA pgveil FROM PUBLIC;
+REVOKE ALL ON pgveil.attribute FROM PUBLIC;
+";
+
+const VERIFIER: &str = "
 -- The stored verifier of a login that may log in now; NULL for every other name.
 CREATE OR REPLACE FUNCTION pgveil.verifier(login text) RETURNS text
   LANGUAGE sql VOLATILE STRICT SECURITY DEFINER
@@ -96,9 +117,6 @@ CREATE OR REPLACE FUNCTION pgveil.verifier(login text) RETURNS text
       AND (a.rolvaliduntil IS NULL OR a.rolvaliduntil OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp())
   $body$;
 COMMENT ON FUNCTION pgveil.verifier(text) IS 'the stored password verifier of a login, for pgveil alone';
-
-REVOKE ALL ON SCHEMA pgveil FROM PUBLIC;
-REVOKE ALL ON pgveil.attribute FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgveil.verifier(text) FROM PUBLIC;
 ";
 
@@ -125,8 +143,7 @@ fn grants(logins: &SetupLogins) -> String {
     format!(
         "GRANT USAGE ON SCHEMA pgveil TO {control}, {owner};\n\
          GRANT SELECT ON pgveil.attribute TO {control};\n\
-         GRANT SELECT, INSERT, UPDATE, DELETE ON pgveil.attribute TO {owner};\n\
-         GRANT EXECUTE ON FUNCTION pgveil.verifier(text) TO {control};\n"
+         GRANT SELECT, INSERT, UPDATE, DELETE ON pgveil.attribute TO {owner};\n"
     )
 }
 
@@ -159,5 +176,20 @@ mod tests {
         let sql = setup_sql(&logins, Some(&Secret::new("hush-hush".to_owned())));
         assert!(!sql.contains("hush"));
         assert!(sql.contains("ALTER ROLE pgveil PASSWORD 'SCRAM-SHA-256$4096:"));
+    }
+
+    #[test]
+    fn without_a_superuser_nothing_is_said_of_verifiers() {
+        let logins = SetupLogins::control_only(UserName::new("pgveil"));
+        let sql = setup_sql_without_verifier(&logins, None);
+        assert!(
+            !sql.contains("verifier") && !sql.contains("rolsuper"),
+            "{sql}"
+        );
+        assert!(sql.contains("CREATE TABLE IF NOT EXISTS pgveil.attribute"));
+        assert!(
+            setup_sql(&logins, None)
+                .contains("REVOKE ALL ON FUNCTION pgveil.verifier(text) FROM PUBLIC")
+        );
     }
 }

@@ -4,13 +4,13 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::ArcSwap;
 use zeroize::Zeroizing;
 
-use crate::config::{Config, ListenTls};
+use super::auth_file::AuthFile;
+use crate::config::{Config, ListenTls, Method};
 use crate::document::Fault;
 use crate::ident::{DatabaseName, RoleName, UserName};
 use crate::keyring::Keyring;
@@ -89,14 +89,43 @@ pub enum Denial {
 /// Asks the policy about a login.
 pub type Admit = dyn Fn(&Identity) -> Result<Admission, Denial> + Send + Sync;
 
+/// What a login needs of files that are read again.
+#[derive(Debug, Default)]
+pub struct LoginFiles {
+    /// the clients' TLS settings; None offers no TLS
+    pub tls: Option<ListenerTls>,
+    /// the logins pgveil itself knows the secrets of
+    pub auth_file: Option<AuthFile>,
+}
+
+impl LoginFiles {
+    /// Reads all of them. May take a while: not for a thread that serves.
+    ///
+    /// # Errors
+    /// Every fault, each naming its file.
+    pub fn read(config: &Config, decoy_key: &Secret<[u8; 32]>) -> Result<Self, Vec<Fault>> {
+        let tls = config.listen.tls.as_ref().map(clients_tls).transpose();
+        let auth_file = config.upstream.auth_file.as_deref();
+        let auth_file = auth_file
+            .map(|file| AuthFile::read(file, decoy_key))
+            .transpose();
+        match (tls, auth_file) {
+            (Ok(tls), Ok(auth_file)) => Ok(Self { tls, auth_file }),
+            (tls, auth_file) => Err(tls.err().into_iter().chain(auth_file.err()).collect()),
+        }
+    }
+}
+
 /// All that a login needs, shared by all of them.
 pub struct LoginContext {
-    /// the clients' TLS settings, replaced on reload; None offers no TLS
-    pub tls: ArcSwapOption<ListenerTls>,
+    /// what was read of files, replaced whole on reload
+    pub files: ArcSwap<LoginFiles>,
     /// whether plain clients are refused
     pub tls_required: bool,
     /// from the first byte to an open session
     pub login_timeout: Duration,
+    /// how passwords are checked
+    pub method: Method,
     /// where verifiers come from
     pub control: Control,
     /// what the decoys of unknown users are derived from; the same on every instance, or they can be told apart
@@ -120,58 +149,45 @@ impl LoginContext {
     /// keyring the decoys differ from one start to the next.
     ///
     /// # Errors
-    /// A fault that names the file that cannot be used: certificate, key, CA or password.
+    /// Faults that name the files that cannot be used: certificate, key, CA, auth_file or password.
     pub fn configured(
         config: &Config,
         keyring: Option<&Keyring>,
         admit: Box<Admit>,
-    ) -> Result<Self, Fault> {
-        let target = Target::configured(&config.upstream)?;
+    ) -> Result<Self, Vec<Fault>> {
+        let one = |fault| vec![fault];
+        let target = Target::configured(&config.upstream).map_err(one)?;
         let database = DatabaseName::new(config.verifier_database().unwrap_or("postgres"));
-        let control = ControlLogin::configured(&target, &config.upstream.control, database)?;
-        let context = Self {
-            tls: ArcSwapOption::empty(),
+        let control = ControlLogin::configured(&target, &config.upstream.control, database);
+        let control = control.map_err(one)?;
+        let decoy_key = keyring.map_or_else(|| Secret::new(rand::random()), Keyring::decoy_key);
+        Ok(Self {
+            files: ArcSwap::from_pointee(LoginFiles::read(config, &decoy_key)?),
+            method: config.upstream.method,
             tls_required: config.listen.tls.as_ref().is_some_and(|tls| tls.require),
             login_timeout: config.listen.login_timeout,
             control: Control::new(control),
-            decoy_key: keyring.map_or_else(|| Secret::new(rand::random()), Keyring::decoy_key),
+            decoy_key,
             target,
             admit,
-        };
-        context.reload_certificate(config)?;
-        Ok(context)
-    }
-
-    /// Reads the clients' certificate and key again, both or neither. New connections meet them.
-    ///
-    /// # Errors
-    /// A fault that names the file; what was in use stays in use.
-    pub fn reload_certificate(&self, config: &Config) -> Result<(), Fault> {
-        let tls = match &config.listen.tls {
-            None => None,
-            Some(tls) => Some(clients_tls(tls)?),
-        };
-        self.tls.store(tls);
-        Ok(())
+        })
     }
 }
 
-fn clients_tls(tls: &ListenTls) -> Result<Arc<ListenerTls>, Fault> {
+fn clients_tls(tls: &ListenTls) -> Result<ListenerTls, Fault> {
     let certificate = read_pem(&tls.certificate)?;
     let key = Zeroizing::new(read_pem(&tls.key)?);
-    tls::server_config(&certificate, &key)
-        .map(Arc::new)
-        .map_err(|fault| {
-            let file = match fault {
-                TlsFault::Certificate => &tls.certificate,
-                TlsFault::Key
-                | TlsFault::Mismatch
-                | TlsFault::NoRoots
-                | TlsFault::ServerName
-                | TlsFault::Versions => &tls.key,
-            };
-            Fault::of_file(&file.display().to_string(), fault.to_string())
-        })
+    tls::server_config(&certificate, &key).map_err(|fault| {
+        let file = match fault {
+            TlsFault::Certificate => &tls.certificate,
+            TlsFault::Key
+            | TlsFault::Mismatch
+            | TlsFault::NoRoots
+            | TlsFault::ServerName
+            | TlsFault::Versions => &tls.key,
+        };
+        Fault::of_file(&file.display().to_string(), fault.to_string())
+    })
 }
 
 #[cfg(test)]
@@ -245,25 +261,21 @@ tables:
             LoginContext::configured(config, None, admit)
         };
         let made = context(&config).unwrap();
-        assert!(made.tls_required && made.tls.load().is_some());
+        assert!(made.tls_required && made.files.load().tls.is_some());
         assert_eq!(made.control.login().database.as_str(), "postgres");
-        let in_use = made.tls.load_full().unwrap();
         std::fs::write(folder.path().join("server.key"), "no key").unwrap();
-        let fault = made.reload_certificate(&config).unwrap_err();
-        assert!(fault.file.ends_with("server.key"), "{fault}");
-        assert!(Arc::ptr_eq(&in_use, &made.tls.load_full().unwrap()), "kept");
-        std::fs::write(folder.path().join("server.key"), &key).unwrap();
-        made.reload_certificate(&config).unwrap();
+        let fault = LoginFiles::read(&config, &made.decoy_key).unwrap_err();
         assert!(
-            !Arc::ptr_eq(&in_use, &made.tls.load_full().unwrap()),
-            "replaced"
+            fault.len() == 1 && fault[0].file.ends_with("server.key"),
+            "{fault:?}"
         );
+        std::fs::write(folder.path().join("server.key"), &key).unwrap();
         let mut elsewhere = config.clone();
         elsewhere.upstream.ca = Some(Path::new("/nowhere/ca.pem").to_owned());
         elsewhere.upstream.tls = crate::config::TlsMode::VerifyFull;
         let fault = context(&elsewhere).unwrap_err();
         assert_eq!(
-            fault.to_string(),
+            fault[0].to_string(),
             "/nowhere/ca.pem: cannot be read: entity not found"
         );
     }

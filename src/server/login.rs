@@ -13,18 +13,18 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
-pub use super::admission::{Admission, Admit, Denial, Identity, LoginContext};
+pub use super::admission::{Admission, Admit, Denial, Identity, LoginContext, LoginFiles};
+use super::lookup::look_up;
 use crate::ident::{DatabaseName, UserName};
 use crate::limits::{FAREWELL_TIMEOUT_MS, LOGIN_INPUT_BYTES_MAX};
 use crate::metrics::LoginMethod;
-use crate::session::login::{Farewell, Login, LoginFault, Proven, Secured, Step, TlsOffer};
+use crate::session::login::{Answered, Farewell, Login, LoginFault, Secured, Step, TlsOffer};
 use crate::upstream::connect::{self, Upstream};
-use crate::upstream::control::StoredLogin;
+use crate::upstream::credential::Credential;
 use crate::upstream::stream::MaybeTls;
 use crate::wire::authentication::AUTHENTICATION_OK;
-use crate::wire::scram::Verifier;
 use crate::wire::startup::{CancelKey, Startup};
-use crate::wire::tls::{ALPN, ListenerTls};
+use crate::wire::tls::ALPN;
 use crate::wire::upstream as reply;
 
 /// A client that is in, and its session with the server. It has been told AuthenticationOk and no more.
@@ -103,8 +103,8 @@ pub async fn accept<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let tls = context.tls.load_full();
-    let offer = match (&tls, context.tls_required) {
+    let files = context.files.load_full();
+    let offer = match (&files.tls, context.tls_required) {
         (_, true) => TlsOffer::Required,
         (Some(_), false) => TlsOffer::Offered,
         (None, false) => TlsOffer::None,
@@ -113,7 +113,8 @@ where
         stream: Some(MaybeTls::Plain(stream)),
         input: BytesMut::new(),
         login: Login::new(offer),
-        tls,
+        files,
+        credential: None,
         method: LoginMethod::Unchosen,
     };
     let done = timeout(context.login_timeout, door.pass(address, context)).await;
@@ -128,7 +129,10 @@ struct Door<S> {
     stream: Option<MaybeTls<S>>,
     input: BytesMut,
     login: Login,
-    tls: Option<Arc<ListenerTls>>,
+    /// those of the connection's first moment: a reload in the middle of a login does not reach it
+    files: Arc<LoginFiles>,
+    /// what logs it in where its own answer does not
+    credential: Option<Credential>,
     method: LoginMethod,
 }
 
@@ -138,11 +142,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Door<S> {
         address: Option<IpAddr>,
         context: &LoginContext,
     ) -> Result<Accepted<S>, LoginFault> {
-        let proven = match self.prove(context).await? {
-            Ok(proven) => proven,
+        let answered = match self.ask(context).await? {
+            Ok(answered) => answered,
             Err(key) => return Ok(Accepted::Cancel(key)),
         };
-        let Proven { startup, keys } = proven;
+        let Answered {
+            startup,
+            credential,
+            is_proven,
+            is_bound,
+        } = answered;
+        if is_bound {
+            self.method = LoginMethod::ScramPlus;
+        }
+        let credential = self.credential.take().unwrap_or(credential);
         let identity = Identity {
             user: startup.user().clone(),
             database: startup.database().clone(),
@@ -150,8 +163,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Door<S> {
             address,
             encrypted: self.stream.as_ref().is_some_and(MaybeTls::is_encrypted),
         };
-        let admission = admit(&startup, &identity, context)?;
-        let upstream = connect::login(&context.target, &startup, Some(keys)).await?;
+        // What the policy says of a login is for those who have proved that it is theirs.
+        let (admission, upstream) = if is_proven {
+            let admission = admit(&startup, &identity, context)?;
+            let upstream = connect::login(&context.target, &startup, credential).await?;
+            (admission, upstream)
+        } else {
+            let upstream = connect::login(&context.target, &startup, credential).await?;
+            (admit(&startup, &identity, context)?, upstream)
+        };
         self.send(&AUTHENTICATION_OK).await?;
         let client = self.stream.take().ok_or(gone())?;
         Ok(Accepted::Session(Box::new(LoggedIn {
@@ -165,11 +185,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Door<S> {
         })))
     }
 
-    /// The login up to the proof; `Err` inside is a cancel request instead.
-    async fn prove(
+    /// The login up to the client's answer; `Err` inside is a cancel request instead.
+    async fn ask(
         &mut self,
         context: &LoginContext,
-    ) -> Result<Result<Proven, CancelKey>, LoginFault> {
+    ) -> Result<Result<Answered, CancelKey>, LoginFault> {
         let mut out = BytesMut::new();
         loop {
             let step = self.login.advance(&mut self.input, &mut out)?;
@@ -181,12 +201,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Door<S> {
                     self.login.encrypted(secured)?;
                 }
                 Step::LookUp(user) => {
-                    self.method = LoginMethod::Scram;
-                    let verifier = verifier(context, &user).await?;
-                    self.login.verifier(verifier, &mut out)?;
+                    let whom = (&user, self.login.is_encrypted());
+                    let found = look_up(context, &self.files, whom).await?;
+                    self.method = found.method();
+                    self.credential = found.credential;
+                    self.login.challenge(found.challenge, &mut out)?;
                 }
                 Step::Cancel(key) => return Ok(Err(key)),
-                Step::Proven(proven) => return Ok(Ok(*proven)),
+                Step::Answered(answered) => return Ok(Ok(*answered)),
             }
         }
     }
@@ -214,7 +236,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Door<S> {
     }
 
     async fn start_tls(&mut self) -> Result<Secured, LoginFault> {
-        let (Some(MaybeTls::Plain(stream)), Some(tls)) = (self.stream.take(), &self.tls) else {
+        let (Some(MaybeTls::Plain(stream)), Some(tls)) = (self.stream.take(), &self.files.tls)
+        else {
             return Err(LoginFault::TlsHandshake);
         };
         let failed = |_| LoginFault::TlsHandshake;
@@ -303,24 +326,6 @@ fn admit(
         return Err(LoginFault::Replication);
     }
     Ok(admission)
-}
-
-/// The user's verifier, or a decoy: the same question is asked of the server either way.
-async fn verifier(context: &LoginContext, user: &UserName) -> Result<Verifier, LoginFault> {
-    let decoy = Verifier::decoy(&context.decoy_key, user);
-    match context.control.stored_login(user).await {
-        Ok(StoredLogin::Scram(verifier)) => Ok(verifier),
-        Ok(StoredLogin::Unknown) => Ok(decoy),
-        Ok(StoredLogin::Unusable) => {
-            tracing::warn!(
-                user = user.as_str(),
-                "the stored password is not a SCRAM-SHA-256 verifier: the login is treated as unknown; \
-                 set the password again with password_encryption = 'scram-sha-256'"
-            );
-            Ok(decoy)
-        }
-        Err(fault) => Err(LoginFault::NoVerifier(fault.to_string())),
-    }
 }
 
 fn gone() -> LoginFault {

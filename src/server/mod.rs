@@ -2,11 +2,13 @@
 
 pub mod accept;
 pub mod admission;
+pub mod auth_file;
 pub mod cancel;
 pub mod databases;
 pub mod drive;
 pub mod http;
 pub mod login;
+mod lookup;
 pub mod materials;
 pub mod record;
 pub mod reload;

@@ -11,12 +11,14 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 
 use super::accept::Service;
+use super::admission::LoginFiles;
 use super::materials::Materials;
 use crate::audit::{Kind, Outcome, Record, Who};
 use crate::config::Config;
 use crate::document::Fault;
 use crate::limits::RELOAD_SETTLE_MS;
 use crate::metrics::Alarm;
+use crate::secret::Secret;
 
 /// Reads everything again and puts it in force.
 ///
@@ -48,23 +50,35 @@ pub async fn reload(config: &Arc<Config>, service: &Arc<Service>) -> Result<(), 
 
 async fn try_reload(config: &Arc<Config>, service: &Arc<Service>) -> Result<(), Vec<Fault>> {
     let read = {
-        let config = Arc::clone(config);
-        tokio::task::spawn_blocking(move || Materials::read(&config)).await
+        let (config, service) = (Arc::clone(config), Arc::clone(service));
+        tokio::task::spawn_blocking(move || read_all(&config, &service.context.decoy_key)).await
     };
-    let materials = read.map_err(|_| {
+    let (materials, login_files) = read.map_err(|_| {
         let file = config.file.display().to_string();
         vec![Fault::of_file(&file, "reading it again ended early")]
     })??;
     same_keyring(config, service, &materials).map_err(|fault| vec![fault])?;
-    service
-        .context
-        .reload_certificate(config)
-        .map_err(|fault| vec![fault])?;
     for warning in &materials.warnings {
         tracing::warn!(%warning, "allowed, and probably not meant");
     }
+    service.context.files.store(Arc::new(login_files));
     service.databases.replace(materials);
     Ok(())
+}
+
+/// Everything, or every fault of all of it.
+fn read_all(
+    config: &Config,
+    decoy_key: &Secret<[u8; 32]>,
+) -> Result<(Materials, LoginFiles), Vec<Fault>> {
+    match (Materials::read(config), LoginFiles::read(config, decoy_key)) {
+        (Ok(materials), Ok(login_files)) => Ok((materials, login_files)),
+        (materials, login_files) => {
+            let mut faults = materials.err().unwrap_or_default();
+            faults.extend(login_files.err().unwrap_or_default());
+            Err(faults)
+        }
+    }
 }
 
 /// Another keyring in the same place is no reload: under its keys nothing stored opens, and what would be
@@ -154,6 +168,7 @@ fn files(config: &Config) -> Vec<PathBuf> {
         .filter_map(|database| database.policy.clone())
         .collect();
     files.extend(config.keyring.iter().map(|keyring| keyring.file.clone()));
+    files.extend(config.upstream.auth_file.clone());
     if let Some(tls) = &config.listen.tls {
         files.extend([tls.certificate.clone(), tls.key.clone()]);
     }

@@ -242,8 +242,8 @@ async fn put_together(config: &Arc<Config>) -> Result<(Arc<Service>, Metrics), S
         let databases = Arc::clone(&databases);
         Box::new(move |identity: &_| databases.admit(identity))
     };
-    let context =
-        LoginContext::configured(config, materials.keyring.as_ref(), admit).map_err(file)?;
+    let context = LoginContext::configured(config, materials.keyring.as_ref(), admit)
+        .map_err(ServeFault::Files)?;
     let sessions_max = config.listen.sessions_max;
     let outside = (recorder, metrics.clone());
     let service = Service::new(context, databases, outside, sessions_max);

@@ -29,8 +29,8 @@ pub enum LoginFault {
     /// A plain connection where TLS is required.
     #[error("a connection without TLS where TLS is required")]
     TlsRequired,
-    /// Another message than a SASL response, or one that is malformed.
-    #[error("expected a SASL response")]
+    /// Another message than a password or SASL response, or one that is malformed.
+    #[error("expected a password response")]
     SaslMessage,
     /// A mechanism that was not offered.
     #[error("the client selected a SASL authentication mechanism that was not offered")]
@@ -162,7 +162,7 @@ impl LoginFault {
                 format!("database \"{database}\" cannot be served now"),
                 "pgveil's log has the reason.",
             ),
-            Self::Upstream(fault) => upstream_farewell(fault),
+            Self::Upstream(fault) => upstream_farewell(fault, user),
         }
     }
 }
@@ -178,10 +178,14 @@ fn startup_farewell(fault: &StartupFault) -> Farewell {
     Farewell::Error(state, fault.to_string(), "")
 }
 
-fn upstream_farewell(fault: &UpstreamFault) -> Farewell {
+fn upstream_farewell(fault: &UpstreamFault, user: &str) -> Farewell {
     let state = match fault {
         UpstreamFault::Refused(frame) => return Farewell::Verbatim(frame.clone()),
-        UpstreamFault::Method(_) => SqlState::INVALID_AUTHORIZATION,
+        UpstreamFault::Md5Only => {
+            let told = format!("password authentication failed for user \"{user}\"");
+            return Farewell::Error(SqlState::INVALID_PASSWORD, told, "");
+        }
+        UpstreamFault::Method(_) | UpstreamFault::Unchecked => SqlState::INVALID_AUTHORIZATION,
         UpstreamFault::Protocol | UpstreamFault::Scram(_) => SqlState::PROTOCOL_VIOLATION,
         UpstreamFault::Unreachable(_)
         | UpstreamFault::Timeout

@@ -8,14 +8,18 @@
 //! faults.
 
 use bytes::BytesMut;
+use zeroize::Zeroize as _;
 
 pub use super::farewell::{Farewell, LoginFault};
 use crate::ident::{DatabaseName, UserName};
-use crate::limits::SASL_FRAME_BYTES_MAX;
+use crate::limits::{PASSWORD_FRAME_BYTES_MAX, SASL_FRAME_BYTES_MAX};
+use crate::secret::Secret;
+use crate::upstream::credential::Credential;
 use crate::wire::authentication;
 use crate::wire::certificate::EndPoint;
 use crate::wire::frame::{self, Sender};
-use crate::wire::scram::{ClientKeys, Mechanism, ScramFault, ServerExchange, Verifier};
+use crate::wire::md5::{self, Md5Hash};
+use crate::wire::scram::{Mechanism, ScramFault, ServerExchange, Verifier};
 use crate::wire::startup::{CancelKey, Opening, Startup};
 
 /// Whether clients may, or must, come under TLS.
@@ -36,12 +40,12 @@ pub enum Step {
     Read,
     /// a TLS handshake, which begins with what has been read and not taken, then [`Login::encrypted`]
     StartTls,
-    /// the verifier of that user, then [`Login::verifier`]
+    /// what that user is to be asked, then [`Login::challenge`]
     LookUp(UserName),
     /// nothing: the client wants another session's statement cancelled and will be closed
     Cancel(CancelKey),
-    /// nothing: the client has proved the password
-    Proven(Box<Proven>),
+    /// nothing: the client has answered, and what could be checked here holds
+    Answered(Box<Answered>),
 }
 
 /// What a TLS handshake with the client has left.
@@ -56,21 +60,38 @@ pub struct Secured {
 /// The first byte of a TLS handshake, which no startup packet begins with: its length would be 350 MB.
 const TLS_HANDSHAKE: u8 = 0x16;
 
-/// A client that has proved that it knows the password.
+/// What a client is asked.
+#[derive(Debug, Clone)]
+pub enum Challenge {
+    /// SCRAM-SHA-256, bound to the channel where it can be
+    Scram(Verifier),
+    /// md5
+    Md5(Md5Hash),
+    /// its password as it is
+    Cleartext,
+}
+
+/// A client that has answered.
 #[derive(Debug)]
-pub struct Proven {
+pub struct Answered {
     /// its startup packet
     pub startup: Startup,
-    /// what logs it in upstream
-    pub keys: ClientKeys,
+    /// what its answer has left to log it in with
+    pub credential: Credential,
+    /// whether it is known who it is; where not, the server has yet to say so
+    pub is_proven: bool,
+    /// whether the answer was bound to the TLS channel
+    pub is_bound: bool,
 }
 
 #[derive(Debug)]
 enum Stage {
     Opening,
-    AwaitingVerifier(Startup),
+    AwaitingChallenge(Startup),
     AwaitingInitial(Startup, Verifier),
-    AwaitingFinal(Startup, Box<ServerExchange>),
+    AwaitingFinal(Startup, Mechanism, Box<ServerExchange>),
+    AwaitingMd5(Startup, Md5Hash, [u8; md5::SALT_BYTES]),
+    AwaitingCleartext(Startup),
     Over,
 }
 
@@ -121,24 +142,45 @@ impl Login {
         self.secured.as_ref()?.end_point.as_ref()
     }
 
-    /// The verifier asked for is here: the user's own, or a decoy for a user that cannot log in. Appends the
-    /// request for a password to `out`.
+    /// Whether the client is under TLS.
+    pub fn is_encrypted(&self) -> bool {
+        self.secured.is_some()
+    }
+
+    /// What the user is to be asked is known: the user's own challenge, or a decoy for a user that cannot log in.
+    /// Appends the request for a password to `out`.
     ///
     /// # Errors
     /// [`LoginFault::SaslMessage`] when none was asked for.
-    pub fn verifier(&mut self, verifier: Verifier, out: &mut BytesMut) -> Result<(), LoginFault> {
-        match self.take_stage() {
-            Stage::AwaitingVerifier(startup) => {
+    pub fn challenge(
+        &mut self,
+        challenge: Challenge,
+        out: &mut BytesMut,
+    ) -> Result<(), LoginFault> {
+        let Stage::AwaitingChallenge(startup) = self.take_stage() else {
+            return Err(LoginFault::SaslMessage);
+        };
+        self.stage = match challenge {
+            Challenge::Scram(verifier) => {
                 let offered = match self.end_point() {
                     None => &[Mechanism::Unbound.name()][..],
                     Some(_) => &[Mechanism::Plus.name(), Mechanism::Unbound.name()],
                 };
                 authentication::put_sasl(out, offered)?;
-                self.stage = Stage::AwaitingInitial(startup, verifier);
-                Ok(())
+                Stage::AwaitingInitial(startup, verifier)
             }
-            _ => Err(LoginFault::SaslMessage),
-        }
+            Challenge::Md5(hash) => {
+                let salt = rand::random();
+                authentication::put_md5(out, salt)?;
+                Stage::AwaitingMd5(startup, hash, salt)
+            }
+            Challenge::Cleartext if self.secured.is_none() => return Err(LoginFault::TlsRequired),
+            Challenge::Cleartext => {
+                authentication::put_cleartext(out)?;
+                Stage::AwaitingCleartext(startup)
+            }
+        };
+        Ok(())
     }
 
     /// Goes on with what the client has sent, as far as it reaches.
@@ -151,40 +193,77 @@ impl Login {
         out: &mut BytesMut,
     ) -> Result<Step, LoginFault> {
         loop {
-            let step = match self.take_stage() {
-                Stage::Opening => self.opening(input, out)?,
-                Stage::AwaitingVerifier(startup) => {
-                    let user = startup.user().clone();
-                    self.stage = Stage::AwaitingVerifier(startup);
-                    Some(Step::LookUp(user))
-                }
-                Stage::AwaitingInitial(startup, verifier) => match sasl_frame(input)? {
-                    None => {
-                        self.stage = Stage::AwaitingInitial(startup, verifier);
-                        Some(Step::Read)
-                    }
-                    Some(frame) => {
-                        self.stage = initial(&frame, (startup, verifier), self.end_point(), out)?;
-                        None
-                    }
-                },
-                Stage::AwaitingFinal(startup, exchange) => match sasl_frame(input)? {
-                    None => {
-                        self.stage = Stage::AwaitingFinal(startup, exchange);
-                        Some(Step::Read)
-                    }
-                    Some(frame) => {
-                        let (keys, message) = exchange.finish(&frame[5..]).map_err(scram_fault)?;
-                        authentication::put_sasl_final(out, message.as_bytes())?;
-                        Some(Step::Proven(Box::new(Proven { startup, keys })))
-                    }
-                },
+            let stage = self.take_stage();
+            let longest = match &stage {
+                Stage::AwaitingInitial(..) | Stage::AwaitingFinal(..) => SASL_FRAME_BYTES_MAX,
+                Stage::AwaitingMd5(..) | Stage::AwaitingCleartext(_) => PASSWORD_FRAME_BYTES_MAX,
                 Stage::Over => return Err(LoginFault::SaslMessage),
+                Stage::AwaitingChallenge(startup) => {
+                    let user = startup.user().clone();
+                    self.stage = stage;
+                    return Ok(Step::LookUp(user));
+                }
+                Stage::Opening => match self.opening(input, out)? {
+                    Some(step) => return Ok(step),
+                    None => continue,
+                },
             };
-            if let Some(step) = step {
-                return Ok(step);
+            let Some(frame) = response(input, longest)? else {
+                self.stage = stage;
+                return Ok(Step::Read);
+            };
+            if let Some(answered) = self.answer(stage, &frame, out)? {
+                return Ok(Step::Answered(Box::new(answered)));
             }
         }
+    }
+
+    /// Takes the client's answer to what it was asked.
+    fn answer(
+        &mut self,
+        stage: Stage,
+        frame: &Secret<Vec<u8>>,
+        out: &mut BytesMut,
+    ) -> Result<Option<Answered>, LoginFault> {
+        let body = frame.expose().get(5..).unwrap_or_default();
+        let (startup, credential, is_bound) = match stage {
+            Stage::AwaitingInitial(startup, verifier) => {
+                self.stage = initial(body, (startup, verifier), self.end_point(), out)?;
+                return Ok(None);
+            }
+            Stage::AwaitingFinal(startup, mechanism, exchange) => {
+                let (keys, message) = exchange.finish(body).map_err(scram_fault)?;
+                authentication::put_sasl_final(out, message.as_bytes())?;
+                (
+                    startup,
+                    Credential::Keys(keys),
+                    mechanism == Mechanism::Plus,
+                )
+            }
+            Stage::AwaitingMd5(startup, hash, salt) => {
+                if !hash.is_answered(salt, authentication::password(body)?) {
+                    return Err(LoginFault::Password);
+                }
+                (startup, Credential::Md5(hash), false)
+            }
+            Stage::AwaitingCleartext(startup) => {
+                let claimed = std::str::from_utf8(authentication::password(body)?)
+                    .ok()
+                    .filter(|claimed| !claimed.is_empty())
+                    .ok_or(LoginFault::Password)?;
+                let claimed = Secret::new(claimed.to_owned());
+                (startup, Credential::Claimed(claimed), false)
+            }
+            Stage::Opening | Stage::AwaitingChallenge(_) | Stage::Over => {
+                return Err(LoginFault::SaslMessage);
+            }
+        };
+        Ok(Some(Answered {
+            is_proven: !matches!(credential, Credential::Claimed(_)),
+            startup,
+            credential,
+            is_bound,
+        }))
     }
 
     fn take_stage(&mut self) -> Stage {
@@ -221,7 +300,7 @@ impl Login {
                 if self.offer == TlsOffer::Required && self.secured.is_none() {
                     return Err(LoginFault::TlsRequired);
                 }
-                self.stage = Stage::AwaitingVerifier(*startup);
+                self.stage = Stage::AwaitingChallenge(*startup);
                 Ok(None)
             }
         }
@@ -257,26 +336,34 @@ impl Login {
     }
 }
 
-/// The next frame, if it is there; only a SASL response of its size may come.
-fn sasl_frame(input: &mut BytesMut) -> Result<Option<BytesMut>, LoginFault> {
+/// The next frame, if it is there; only a response of this size may come. It may hold a password.
+fn response(
+    input: &mut BytesMut,
+    frame_bytes_max: usize,
+) -> Result<Option<Secret<Vec<u8>>>, LoginFault> {
     if input.first().is_some_and(|&tag| tag != b'p') {
         return Err(LoginFault::SaslMessage);
     }
     let head = frame::head(input, Sender::Client).map_err(|_| LoginFault::SaslMessage)?;
     match head {
-        Some(head) if head.frame_bytes > SASL_FRAME_BYTES_MAX => Err(LoginFault::SaslMessage),
-        Some(head) if input.len() >= head.frame_bytes => Ok(Some(input.split_to(head.frame_bytes))),
+        Some(head) if head.frame_bytes > frame_bytes_max => Err(LoginFault::SaslMessage),
+        Some(head) if input.len() >= head.frame_bytes => {
+            let mut frame = input.split_to(head.frame_bytes);
+            let taken = Secret::new(frame.to_vec());
+            frame.as_mut().zeroize();
+            Ok(Some(taken))
+        }
         _ => Ok(None),
     }
 }
 
 fn initial(
-    frame: &[u8],
+    body: &[u8],
     (startup, verifier): (Startup, Verifier),
     end_point: Option<&EndPoint>,
     out: &mut BytesMut,
 ) -> Result<Stage, LoginFault> {
-    let (mechanism, data) = authentication::sasl_initial_response(&frame[5..])?;
+    let (mechanism, data) = authentication::sasl_initial_response(body)?;
     let mechanism = Mechanism::by_name(mechanism)
         .filter(|mechanism| *mechanism == Mechanism::Unbound || end_point.is_some())
         .ok_or(LoginFault::Mechanism)?;
@@ -285,7 +372,7 @@ fn initial(
     let (exchange, server_first) =
         ServerExchange::begin(mechanism, data, verifier, end_point).map_err(scram_fault)?;
     authentication::put_sasl_continue(out, server_first.as_bytes())?;
-    Ok(Stage::AwaitingFinal(startup, Box::new(exchange)))
+    Ok(Stage::AwaitingFinal(startup, mechanism, Box::new(exchange)))
 }
 
 fn scram_fault(fault: ScramFault) -> LoginFault {
@@ -304,8 +391,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::secret::Secret;
-    use crate::wire::scram::{Binding, ClientExchange};
+    use crate::wire::scram::{Binding, ClientExchange, ClientKeys};
     use crate::wire::startup::SSL_REQUEST_PACKET;
 
     fn hello(user: &str) -> Vec<u8> {
@@ -351,7 +437,8 @@ mod tests {
         let step = pair.send(&hello("anna"), chunk)?;
         assert!(matches!(step, Step::LookUp(user) if user.as_str() == "anna"));
         let verifier = Verifier::of_password(&password(), b"salt", 1);
-        pair.login.verifier(verifier, &mut pair.out)?;
+        pair.login
+            .challenge(Challenge::Scram(verifier), &mut pair.out)?;
         pair.out.clear();
         let keys = ClientKeys::of_password(&password(), b"salt", 1);
         let (exchange, first) = ClientExchange::begin(Binding::Nothing);
@@ -378,7 +465,9 @@ mod tests {
         let mut pair = Pair::new(TlsOffer::None);
         pair.send(&hello("anna"), 100).unwrap();
         let decoy = Verifier::decoy(&Secret::new([1; 32]), &UserName::new("anna"));
-        pair.login.verifier(decoy, &mut pair.out).unwrap();
+        pair.login
+            .challenge(Challenge::Scram(decoy), &mut pair.out)
+            .unwrap();
         let fault = pair.send(b"Q\0\0\0\x05\0", 100).unwrap_err();
         assert_eq!(fault, LoginFault::SaslMessage);
         pair.out.clear();
@@ -386,6 +475,60 @@ mod tests {
             assert!(pair.send(bytes, 100).is_err());
             assert!(pair.out.is_empty());
         }
+    }
+
+    #[test]
+    fn a_password_in_the_clear_is_asked_for_under_tls_only() {
+        let mut pair = Pair::new(TlsOffer::Offered);
+        pair.send(&hello("anna"), 100).unwrap();
+        let asked = pair.login.challenge(Challenge::Cleartext, &mut pair.out);
+        assert_eq!(asked, Err(LoginFault::TlsRequired));
+        assert!(pair.out.is_empty());
+        let under_tls = |answer: &[u8], chunk| {
+            let mut pair = Pair::new(TlsOffer::Offered);
+            pair.send(&SSL_REQUEST_PACKET, 100)?;
+            pair.login.encrypted(Secured::default())?;
+            pair.send(&hello("anna"), 100)?;
+            pair.login.challenge(Challenge::Cleartext, &mut pair.out)?;
+            pair.send(answer, chunk)
+        };
+        for chunk in [1, 5, 100] {
+            match under_tls(b"p\0\0\0\x0bpencil\0", chunk) {
+                Ok(Step::Answered(answered)) => {
+                    assert!(!answered.is_proven, "the server has yet to say so");
+                    assert!(matches!(answered.credential, Credential::Claimed(_)));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        for (answer, fault) in [
+            (&b"p\0\0\0\x05\0"[..], LoginFault::Password),
+            (b"p\0\0\0\x06\xff\0", LoginFault::Password),
+            (b"p\0\0\0\x06pp", LoginFault::SaslMessage),
+            (b"p\0\0\0\x07p\0p", LoginFault::SaslMessage),
+            (b"p\0\0\x20\x00p", LoginFault::SaslMessage),
+        ] {
+            assert_eq!(under_tls(answer, 100).err(), Some(fault), "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn md5_is_answered_for_its_own_salt() {
+        let hash = Md5Hash::of_password(&password(), &UserName::new("anna"));
+        let answered = |wrong: bool| {
+            let mut pair = Pair::new(TlsOffer::None);
+            pair.send(&hello("anna"), 100)?;
+            pair.login
+                .challenge(Challenge::Md5(hash.clone()), &mut pair.out)?;
+            let mut salt: [u8; 4] = pair.out[9..13].try_into().unwrap();
+            salt[0] ^= u8::from(wrong);
+            let mut message = BytesMut::new();
+            let answer = hash.answer(salt);
+            authentication::put_password(&mut message, answer.expose().as_bytes())?;
+            pair.send(&message, 7)
+        };
+        assert!(matches!(answered(false), Ok(Step::Answered(a)) if a.is_proven));
+        assert_eq!(answered(true).err(), Some(LoginFault::Password));
     }
 
     #[test]
@@ -421,7 +564,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_login_is_the_same_however_its_bytes_arrive(chunk in 1usize..200) {
-            let proven = matches!(whole_login(chunk), Ok(Step::Proven(_)));
+            let proven = matches!(whole_login(chunk), Ok(Step::Answered(_)));
             prop_assert!(proven);
         }
 
@@ -431,7 +574,7 @@ mod tests {
             let mut pair = Pair::new(TlsOffer::None);
             let _ = pair.send(&hello("anna"), 100);
             let decoy = Verifier::decoy(&Secret::new([1; 32]), &UserName::new("anna"));
-            let _ = pair.login.verifier(decoy, &mut pair.out);
+            let _ = pair.login.challenge(Challenge::Scram(decoy), &mut pair.out);
             let mut framed = vec![b'p', 0, 0, 0, bytes.len() as u8 + 4];
             framed.extend_from_slice(&bytes);
             let _ = pair.send(&framed, chunk);

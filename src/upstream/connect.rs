@@ -13,13 +13,13 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::handshake::{Greeting, Handshake, UpstreamFault};
+use super::credential::Credential;
+use super::handshake::{Channel, Greeting, Handshake, UpstreamFault};
 use super::stream::MaybeTls;
 use crate::limits::{
     UPSTREAM_CONNECT_TIMEOUT_MS, UPSTREAM_LOGIN_FRAME_BYTES_MAX, UPSTREAM_LOGIN_TIMEOUT_MS,
 };
 use crate::wire::frame::{self, Sender};
-use crate::wire::scram::ClientKeys;
 use crate::wire::startup::{CancelKey, SSL_REQUEST_PACKET, Startup};
 use crate::wire::tls::{self, TlsFault, TlsMode};
 
@@ -85,12 +85,15 @@ impl Target {
     }
 }
 
+fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
 /// The mode where the configuration names none: none on loopback, full verification elsewhere.
 fn default_mode(host: &str) -> TlsMode {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let on_loopback = host.eq_ignore_ascii_case("localhost")
-        || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    if on_loopback {
+    if is_loopback(host) {
         TlsMode::Disable
     } else {
         TlsMode::VerifyFull
@@ -108,19 +111,24 @@ pub struct Upstream {
     pub greeting: Greeting,
 }
 
-/// Opens a session for a user: the client's own startup parameters, the user's keys.
+/// Opens a session for a user: the client's own startup parameters, what logs the user in.
 ///
 /// # Errors
 /// [`UpstreamFault`]; nothing of the connection is left.
 pub async fn login(
     target: &Target,
     startup: &Startup,
-    keys: Option<ClientKeys>,
+    credential: Credential,
 ) -> Result<Upstream, UpstreamFault> {
     let stream = open(target).await?;
+    let channel = Channel {
+        end_point: stream.peer_end_point(),
+        is_private: stream.is_encrypted() || is_loopback(&target.host),
+    };
+    let handshake = Handshake::new(startup.user().clone(), credential, channel);
     timeout(
         Duration::from_millis(UPSTREAM_LOGIN_TIMEOUT_MS),
-        shake_hands(stream, startup, keys),
+        shake_hands(stream, startup, handshake),
     )
     .await
     .map_err(|_| UpstreamFault::Timeout)?
@@ -129,9 +137,8 @@ pub async fn login(
 async fn shake_hands(
     mut stream: MaybeTls<TcpStream>,
     startup: &Startup,
-    keys: Option<ClientKeys>,
+    mut handshake: Handshake,
 ) -> Result<Upstream, UpstreamFault> {
-    let mut handshake = Handshake::new(keys, stream.peer_end_point());
     let mut output = BytesMut::from(&startup.to_upstream()[..]);
     let mut input = BytesMut::new();
     loop {

@@ -21,6 +21,7 @@ use crate::limits::{
     UPSTREAM_CONNECT_TIMEOUT_MS, UPSTREAM_LOGIN_TIMEOUT_MS,
 };
 use crate::secret::Secret;
+use crate::wire::md5::Md5Hash;
 use crate::wire::scram::Verifier;
 use crate::wire::tls::TlsMode;
 
@@ -138,7 +139,9 @@ struct State {
 pub enum StoredLogin {
     /// a SCRAM-SHA-256 verifier
     Scram(Verifier),
-    /// something else (md5): it cannot be served yet, and is treated as an unknown login
+    /// an md5 hash
+    Md5(Md5Hash),
+    /// something else: it cannot be served, and is treated as an unknown login
     Unusable,
     /// no such login, or one that may not log in now
     Unknown,
@@ -267,7 +270,10 @@ async fn ask(client: &Client, user: &UserName) -> Result<StoredLogin, Unanswered
         None => StoredLogin::Unknown,
         Some(stored) => match Verifier::parse(stored.expose()) {
             Ok(verifier) => StoredLogin::Scram(verifier),
-            Err(_) => StoredLogin::Unusable,
+            Err(_) => match Md5Hash::parse(stored.expose()) {
+                Some(hash) => StoredLogin::Md5(hash),
+                None => StoredLogin::Unusable,
+            },
         },
     })
 }

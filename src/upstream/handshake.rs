@@ -1,16 +1,18 @@
 //! The server's side of a login, without I/O: its frames in, pgveil's answers out, until it is ready for queries.
 //!
-//! It logs in with a user's [`ClientKeys`], by SCRAM-SHA-256 or where the server asks for nothing. The server is
-//! not trusted: a message out of turn, or one too many, ends the connection, and AuthenticationOk counts only
-//! before SCRAM has begun or after the server's signature was verified.
+//! It logs in with a user's [`Credential`]. The server is not trusted: a message out of turn, or one too many, ends
+//! the connection, and AuthenticationOk counts only before SCRAM has begun or after the server's signature was
+//! verified. A password that the server is to check must have been asked for.
 
 use bytes::{Bytes, BytesMut};
 
+use super::credential::Credential;
+use crate::ident::UserName;
 use crate::limits::UPSTREAM_LOGIN_FRAMES_MAX;
 use crate::wire::authentication::{self, Authentication};
 use crate::wire::certificate::EndPoint;
 use crate::wire::message::MessageFault;
-use crate::wire::scram::{Binding, ClientExchange, ClientFinal, ClientKeys, Mechanism, ScramFault};
+use crate::wire::scram::{Binding, ClientExchange, ClientFinal, Mechanism, ScramFault};
 use crate::wire::startup::CancelKey;
 use crate::wire::upstream;
 
@@ -32,11 +34,18 @@ pub enum UpstreamFault {
     /// The server refused, in its own words: an ErrorResponse frame, for the client.
     #[error("the database server refused the login")]
     Refused(Bytes),
-    /// The server asks for a method that a client key cannot serve.
-    #[error(
-        "the database server asks for the authentication method {0}, pgveil can serve scram-sha-256 and trust"
-    )]
+    /// The server asks for a method that cannot be served with what pgveil has of the login.
+    #[error("the database server asks for the authentication method {0}, which cannot be served")]
     Method(&'static str),
+    /// The server wants SCRAM, and all that is stored of the login is md5: to a client that came directly it would
+    /// say that the password is wrong.
+    #[error(
+        "the database server asks for scram-sha-256, and the stored password of the login is md5"
+    )]
+    Md5Only,
+    /// The server let in without asking for the password that it was to check.
+    #[error("the database server asks for no password where it is to check one")]
+    Unchecked,
     /// The SCRAM exchange failed on the server's side.
     #[error("the database server: {0}")]
     Scram(ScramFault),
@@ -79,11 +88,13 @@ impl Greeting {
 #[derive(Debug)]
 enum Stage {
     /// the startup packet is sent
-    Begun(Option<ClientKeys>),
+    Begun(Credential),
     /// client-first is sent
-    First(ClientExchange, ClientKeys),
+    First(ClientExchange, Credential),
     /// client-final is sent
     Final(ClientFinal),
+    /// the password, or its hash, is sent
+    Answered,
     /// the server has proved itself
     Proven,
     /// the server has let the user in
@@ -92,22 +103,32 @@ enum Stage {
     Over,
 }
 
+/// The channel to the server.
+#[derive(Debug, Clone, Default)]
+pub struct Channel {
+    /// the server's certificate as we see it; None without TLS
+    pub end_point: Option<EndPoint>,
+    /// whether nobody reads along: TLS, loopback or a Unix socket
+    pub is_private: bool,
+}
+
 /// A login to the server under way.
 #[derive(Debug)]
 pub struct Handshake {
     stage: Stage,
-    /// the server's certificate as we see it; None without TLS
-    end_point: Option<EndPoint>,
+    user: UserName,
+    channel: Channel,
     greeting: Greeting,
     frames: usize,
 }
 
 impl Handshake {
-    /// A login whose startup packet is on its way. Without keys only a server that asks for nothing lets in.
-    pub fn new(keys: Option<ClientKeys>, end_point: Option<EndPoint>) -> Self {
+    /// A login whose startup packet is on its way.
+    pub fn new(user: UserName, credential: Credential, channel: Channel) -> Self {
         Self {
-            stage: Stage::Begun(keys),
-            end_point,
+            stage: Stage::Begun(credential),
+            user,
+            channel,
             greeting: Greeting::default(),
             frames: 0,
         }
@@ -168,25 +189,15 @@ impl Handshake {
     ) -> Result<(), UpstreamFault> {
         let stage = std::mem::replace(&mut self.stage, Stage::Over);
         self.stage = match (stage, message) {
-            (Stage::Begun(_) | Stage::Proven, Authentication::Ok) => Stage::Admitted,
-            (Stage::Begun(Some(keys)), Authentication::Sasl(mechanisms))
-                if mechanisms.contains(&Mechanism::Unbound.name().as_bytes()) =>
-            {
-                let offered = mechanisms.contains(&Mechanism::Plus.name().as_bytes());
-                let binding = Binding::choose(offered, self.end_point.take());
-                let mechanism = binding.mechanism().name();
-                let (exchange, first) = ClientExchange::begin(binding);
-                authentication::put_sasl_initial_response(out, mechanism, first.as_bytes())?;
-                Stage::First(exchange, keys)
+            (Stage::Begun(Credential::Claimed(_)), Authentication::Ok) => {
+                return Err(UpstreamFault::Unchecked);
             }
-            (Stage::Begun(None), Authentication::Sasl(_)) => {
-                return Err(UpstreamFault::Method("scram-sha-256, without a key for it"));
+            (Stage::Begun(_) | Stage::Answered | Stage::Proven, Authentication::Ok) => {
+                Stage::Admitted
             }
-            (Stage::Begun(_), Authentication::Sasl(_)) => {
-                return Err(UpstreamFault::Method("SASL, without SCRAM-SHA-256"));
-            }
-            (Stage::First(exchange, keys), Authentication::SaslContinue(data)) => {
-                let answered = exchange.respond(data, |_, _| Ok(keys));
+            (Stage::Begun(credential), question) => self.answer(credential, question, out)?,
+            (Stage::First(exchange, credential), Authentication::SaslContinue(data)) => {
+                let answered = exchange.respond(data, |salt, i| credential.keys(salt, i));
                 let (last, message) = answered.map_err(UpstreamFault::Scram)?;
                 authentication::put_sasl_response(out, message.expose().as_bytes())?;
                 Stage::Final(last)
@@ -195,12 +206,57 @@ impl Handshake {
                 last.verify(data).map_err(UpstreamFault::Scram)?;
                 Stage::Proven
             }
-            (Stage::Begun(_), Authentication::Other(code)) => {
-                return Err(UpstreamFault::Method(authentication::method_name(code)));
-            }
             _ => return Err(UpstreamFault::Protocol),
         };
         Ok(())
+    }
+
+    /// Answers the server's question for a password.
+    fn answer(
+        &mut self,
+        credential: Credential,
+        question: Authentication<'_>,
+        out: &mut BytesMut,
+    ) -> Result<Stage, UpstreamFault> {
+        match question {
+            Authentication::Sasl(offered) => {
+                let offers = |mechanism: Mechanism| offered.contains(&mechanism.name().as_bytes());
+                if !offers(Mechanism::Unbound) {
+                    return Err(UpstreamFault::Method("SASL, without SCRAM-SHA-256"));
+                }
+                if !credential.serves_scram() {
+                    return Err(match credential {
+                        Credential::Md5(_) => UpstreamFault::Md5Only,
+                        _ => UpstreamFault::Method("scram-sha-256, without a key for it"),
+                    });
+                }
+                let end_point = self.channel.end_point.take();
+                let binding = Binding::choose(offers(Mechanism::Plus), end_point);
+                let mechanism = binding.mechanism().name();
+                let (exchange, first) = ClientExchange::begin(binding);
+                authentication::put_sasl_initial_response(out, mechanism, first.as_bytes())?;
+                Ok(Stage::First(exchange, credential))
+            }
+            Authentication::Md5(salt) => {
+                let answer = credential.md5(&self.user, salt);
+                let answer = answer.ok_or(UpstreamFault::Method("md5"))?;
+                authentication::put_password(out, answer.expose().as_bytes())?;
+                Ok(Stage::Answered)
+            }
+            Authentication::Cleartext => match credential {
+                Credential::Claimed(password) if self.channel.is_private => {
+                    authentication::put_password(out, password.expose().as_bytes())?;
+                    Ok(Stage::Answered)
+                }
+                _ => Err(UpstreamFault::Method("password (clear text)")),
+            },
+            Authentication::Other(code) => {
+                Err(UpstreamFault::Method(authentication::method_name(code)))
+            }
+            Authentication::Ok | Authentication::SaslContinue(_) | Authentication::SaslFinal(_) => {
+                Err(UpstreamFault::Protocol)
+            }
+        }
     }
 }
 
@@ -208,7 +264,8 @@ impl Handshake {
 mod tests {
     use super::*;
     use crate::secret::Secret;
-    use crate::wire::scram::{ServerExchange, Verifier};
+    use crate::wire::md5::Md5Hash;
+    use crate::wire::scram::{ClientKeys, ServerExchange, Verifier};
 
     fn run(handshake: &mut Handshake, frame: &[u8]) -> Result<Option<Greeting>, UpstreamFault> {
         handshake.frame(frame, &mut BytesMut::new())
@@ -218,13 +275,25 @@ mod tests {
         ClientKeys::of_password(&Secret::new("pencil".to_owned()), b"salt", 1)
     }
 
+    fn new(credential: Credential) -> Handshake {
+        Handshake::new(UserName::new("anna"), credential, Channel::default())
+    }
+
+    fn with_keys(end_point: Option<EndPoint>) -> Handshake {
+        let channel = Channel {
+            end_point,
+            is_private: false,
+        };
+        Handshake::new(UserName::new("anna"), Credential::Keys(keys()), channel)
+    }
+
     const OK: &[u8] = &authentication::AUTHENTICATION_OK;
     const READY: &[u8] = b"Z\0\0\0\x05I";
 
     /// A login by SCRAM up to SASLFinal, which is `tampered`.
     fn scram_login(tamper: fn(&mut Vec<u8>)) -> Result<Handshake, UpstreamFault> {
         let verifier = Verifier::of_password(&Secret::new("pencil".to_owned()), b"salt", 1);
-        let mut handshake = Handshake::new(Some(keys()), None);
+        let mut handshake = with_keys(None);
         let (mut asked, mut sent) = (BytesMut::new(), BytesMut::new());
         authentication::put_sasl(&mut asked, &["SCRAM-SHA-256"]).unwrap();
         handshake.frame(&asked, &mut sent)?;
@@ -275,7 +344,7 @@ mod tests {
             (&[plus, unbound], None, unbound, "n,,"),
             (&[unbound], None, unbound, "n,,"),
         ] {
-            let mut handshake = Handshake::new(Some(keys()), seen);
+            let mut handshake = with_keys(seen);
             let (mut asked, mut sent) = (BytesMut::new(), BytesMut::new());
             authentication::put_sasl(&mut asked, offered).unwrap();
             handshake.frame(&asked, &mut sent).unwrap();
@@ -295,7 +364,7 @@ mod tests {
     #[test]
     fn d06_messages_out_of_turn_are_refused() {
         let protocol = |frames: &[&[u8]]| {
-            let mut handshake = Handshake::new(Some(keys()), None);
+            let mut handshake = with_keys(None);
             let mut last = Ok(None);
             for frame in frames {
                 last = run(&mut handshake, frame);
@@ -321,7 +390,7 @@ mod tests {
 
     #[test]
     fn d06_a_server_that_never_gets_ready_is_cut_off() {
-        let mut handshake = Handshake::new(None, None);
+        let mut handshake = new(Credential::Nothing);
         run(&mut handshake, OK).unwrap();
         let mut last = Ok(None);
         for _ in 0..UPSTREAM_LOGIN_FRAMES_MAX {
@@ -332,20 +401,83 @@ mod tests {
 
     #[test]
     fn other_methods_are_named_and_refusals_kept_verbatim() {
-        let fault = run(
-            &mut Handshake::new(Some(keys()), None),
-            b"R\0\0\0\x0c\0\0\0\x05salt",
-        )
-        .unwrap_err();
+        let fault = run(&mut with_keys(None), b"R\0\0\0\x0c\0\0\0\x05salt").unwrap_err();
         assert_eq!(fault, UpstreamFault::Method("md5"));
-        let fault = run(
-            &mut Handshake::new(None, None),
-            b"R\0\0\0\x0a\0\0\0\x0aA\0\0",
-        )
-        .err();
+        let fault = run(&mut new(Credential::Nothing), b"R\0\0\0\x0a\0\0\0\x0aA\0\0").err();
         assert!(fault.is_some());
         let refusal = b"E\0\0\0\x0cC3D000\0\0";
-        let fault = run(&mut Handshake::new(None, None), refusal).unwrap_err();
+        let fault = run(&mut new(Credential::Nothing), refusal).unwrap_err();
         assert_eq!(fault, UpstreamFault::Refused(Bytes::from_static(refusal)));
+    }
+
+    const MD5: &[u8] = b"R\0\0\0\x0c\0\0\0\x05salt";
+    const CLEAR: &[u8] = b"R\0\0\0\x08\0\0\0\x03";
+    const SASL: &[u8] = b"R\0\0\0\x17\0\0\0\x0aSCRAM-SHA-256\0\0";
+
+    #[test]
+    fn each_credential_answers_what_it_can_and_no_password_leaves_without_need() {
+        let password = || Secret::new("pencil".to_owned());
+        let hash = || Md5Hash::of_password(&password(), &UserName::new("anna"));
+        let answered = |credential: Credential, is_private, question: &[u8]| {
+            let channel = Channel {
+                end_point: None,
+                is_private,
+            };
+            let mut handshake = Handshake::new(UserName::new("anna"), credential, channel);
+            let mut out = BytesMut::new();
+            let taken = handshake.frame(question, &mut out).map(|_| ());
+            (taken, out)
+        };
+        for credential in [
+            Credential::Md5(hash()),
+            Credential::Password(password()),
+            Credential::Claimed(password()),
+        ] {
+            let (taken, out) = answered(credential, false, MD5);
+            let answer = authentication::password(&out[5..]).unwrap();
+            assert!(taken.is_ok() && hash().is_answered(*b"salt", answer));
+        }
+        let (taken, out) = answered(Credential::Claimed(password()), true, CLEAR);
+        assert!(taken.is_ok() && &out[5..] == b"pencil\0");
+        for (credential, is_private, question) in [
+            (Credential::Claimed(password()), false, CLEAR),
+            (Credential::Password(password()), true, CLEAR),
+            (Credential::Md5(hash()), true, CLEAR),
+            (Credential::Keys(keys()), true, MD5),
+            (Credential::Nothing, true, MD5),
+            (Credential::Nothing, true, SASL),
+        ] {
+            let (taken, out) = answered(credential, is_private, question);
+            assert!(matches!(taken, Err(UpstreamFault::Method(_))));
+            assert!(out.is_empty());
+        }
+        let (taken, _) = answered(Credential::Md5(hash()), true, SASL);
+        assert_eq!(taken, Err(UpstreamFault::Md5Only));
+        let (taken, _) = answered(Credential::Claimed(password()), true, OK);
+        assert_eq!(
+            taken,
+            Err(UpstreamFault::Unchecked),
+            "nobody has checked it"
+        );
+        let (taken, _) = answered(Credential::Password(password()), true, OK);
+        assert_eq!(taken, Ok(()));
+    }
+
+    #[test]
+    fn d06_a_server_cannot_have_keys_derived_without_end() {
+        let mut handshake = new(Credential::Password(Secret::new("pencil".to_owned())));
+        let mut out = BytesMut::new();
+        handshake.frame(SASL, &mut out).unwrap();
+        let (_, first) = authentication::sasl_initial_response(&out[5..]).unwrap();
+        let nonce = String::from_utf8_lossy(first.unwrap())
+            .split("r=")
+            .nth(1)
+            .unwrap()
+            .to_owned();
+        let mut asked = BytesMut::new();
+        let server_first = format!("r={nonce}x,s=AAAA,i=90000000");
+        authentication::put_sasl_continue(&mut asked, server_first.as_bytes()).unwrap();
+        let fault = run(&mut handshake, &asked).unwrap_err();
+        assert_eq!(fault, UpstreamFault::Scram(ScramFault::ServerMessage));
     }
 }

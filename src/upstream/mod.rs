@@ -6,6 +6,7 @@ pub mod catalog;
 pub mod configured;
 pub mod connect;
 pub mod control;
+pub mod credential;
 pub mod fault;
 pub mod handshake;
 pub mod reach;

@@ -5,12 +5,15 @@
 
 use bytes::{BufMut as _, BytesMut};
 
+use super::md5::SALT_BYTES;
 use super::message::{MessageFault, Reader, put_string, write_frame};
 
 /// AuthenticationOk, a whole frame.
 pub const AUTHENTICATION_OK: [u8; 9] = [b'R', 0, 0, 0, 8, 0, 0, 0, 0];
 
 const OK: u32 = 0;
+const CLEARTEXT_PASSWORD: u32 = 3;
+const MD5_PASSWORD: u32 = 5;
 const SASL: u32 = 10;
 const SASL_CONTINUE: u32 = 11;
 const SASL_FINAL: u32 = 12;
@@ -20,6 +23,10 @@ const SASL_FINAL: u32 = 12;
 pub enum Authentication<'a> {
     /// it is satisfied
     Ok,
+    /// the password as it is
+    Cleartext,
+    /// md5 with this salt
+    Md5([u8; SALT_BYTES]),
     /// SASL with one of these mechanisms
     Sasl(Vec<&'a [u8]>),
     /// a SASL challenge
@@ -39,6 +46,11 @@ impl<'a> Authentication<'a> {
         let mut reader = Reader::new(body);
         match reader.u32()? {
             OK => reader.end().map(|()| Self::Ok),
+            CLEARTEXT_PASSWORD => reader.end().map(|()| Self::Cleartext),
+            MD5_PASSWORD => {
+                let salt = reader.rest().try_into();
+                salt.map(Self::Md5).map_err(|_| MessageFault::Truncated)
+            }
             SASL => {
                 let mut mechanisms = Vec::new();
                 loop {
@@ -59,12 +71,54 @@ impl<'a> Authentication<'a> {
 pub fn method_name(code: u32) -> &'static str {
     match code {
         2 => "Kerberos V5",
-        3 => "password (clear text)",
-        5 => "md5",
         7 | 8 => "GSSAPI",
         9 => "SSPI",
         _ => "unknown",
     }
+}
+
+/// Appends AuthenticationCleartextPassword.
+///
+/// # Errors
+/// [`MessageFault::TooLong`] never in practice.
+pub fn put_cleartext(out: &mut BytesMut) -> Result<(), MessageFault> {
+    write_frame(out, b'R', |out| {
+        out.put_u32(CLEARTEXT_PASSWORD);
+        Ok(())
+    })
+}
+
+/// Appends AuthenticationMD5Password.
+///
+/// # Errors
+/// [`MessageFault::TooLong`] never in practice.
+pub fn put_md5(out: &mut BytesMut, salt: [u8; SALT_BYTES]) -> Result<(), MessageFault> {
+    write_frame(out, b'R', |out| {
+        out.put_u32(MD5_PASSWORD);
+        out.put_slice(&salt);
+        Ok(())
+    })
+}
+
+/// Reads a PasswordMessage.
+///
+/// # Errors
+/// [`MessageFault`] when it is not one string.
+pub fn password(body: &[u8]) -> Result<&[u8], MessageFault> {
+    let mut reader = Reader::new(body);
+    let found = reader.string()?;
+    reader.end().map(|()| found)
+}
+
+/// Appends a PasswordMessage.
+///
+/// # Errors
+/// [`MessageFault::TooLong`] never in practice.
+pub fn put_password(out: &mut BytesMut, password: &[u8]) -> Result<(), MessageFault> {
+    write_frame(out, b'p', |out| {
+        put_string(out, password);
+        Ok(())
+    })
 }
 
 /// Appends AuthenticationSASL with these mechanisms, the best one first.

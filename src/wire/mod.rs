@@ -4,6 +4,7 @@ pub mod authentication;
 pub mod certificate;
 pub mod client;
 pub mod frame;
+pub mod md5;
 pub mod message;
 pub mod scram;
 pub mod startup;

@@ -4,13 +4,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::ArcSwap;
 use pgveil::cli::demo::cluster::Cluster;
+use pgveil::config::Method;
 use pgveil::ident::{DatabaseName, RoleName, UserName};
 use pgveil::lifecycle::setup::{SetupLogins, setup_sql};
 use pgveil::secret::Secret;
+use pgveil::server::auth_file::AuthFile;
 use pgveil::server::login::{
-    Accepted, Admission, Admit, Denial, LoginContext, LoginFailure, accept,
+    Accepted, Admission, Admit, Denial, LoginContext, LoginFailure, LoginFiles, accept,
 };
 use pgveil::session::login::LoginFault;
 use pgveil::upstream::connect::Target;
@@ -24,6 +26,9 @@ use tokio_postgres::NoTls;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::support::connect as connect_to;
+
+/// What decoys are derived from in every gate.
+pub const DECOY_KEY: [u8; 32] = [7; 32];
 
 pub const CONTROL_PASSWORD: &str = "the control login's own";
 
@@ -65,6 +70,9 @@ pub struct Options {
     pub login_timeout: Duration,
     pub admit: Box<Admit>,
     pub control: Option<ControlLogin>,
+    pub method: Method,
+    pub auth_file: Option<AuthFile>,
+    pub target: Option<Target>,
 }
 
 impl Default for Options {
@@ -83,6 +91,9 @@ impl Default for Options {
                 }),
             }),
             control: None,
+            method: Method::Verifier,
+            auth_file: None,
+            target: None,
         }
     }
 }
@@ -94,12 +105,16 @@ impl Gate {
             None => control(cluster).await,
         };
         let context = Arc::new(LoginContext {
-            tls: ArcSwapOption::from(options.tls.map(Arc::new)),
+            files: ArcSwap::from_pointee(LoginFiles {
+                tls: options.tls,
+                auth_file: options.auth_file,
+            }),
+            method: options.method,
             tls_required: options.tls_required,
             login_timeout: options.login_timeout,
             control: Control::new(control_login),
-            decoy_key: Secret::new([7; 32]),
-            target: target(cluster),
+            decoy_key: Secret::new(DECOY_KEY),
+            target: options.target.unwrap_or_else(|| target(cluster)),
             admit: options.admit,
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

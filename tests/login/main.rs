@@ -4,6 +4,7 @@
 mod binding;
 mod control;
 mod gate;
+mod passwords;
 mod scram;
 mod server;
 mod stranger;
