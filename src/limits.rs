@@ -153,9 +153,6 @@ pub const KDF_PASSES_MAX: u32 = 16;
 /// Lanes of that memory.
 pub const KDF_LANES_MAX: u32 = 16;
 
-/// Copies of one scheduled sealing key (about 1.5 KiB each): more than this many threads share.
-pub const SEAL_STRIPES_MAX: usize = 16;
-
 /// Different roles, domains or databases that metrics tell apart (a series each; Prometheus keeps them all).
 pub const METRIC_NAMES_MAX: usize = 1024;
 

@@ -13,8 +13,8 @@
 //! equal, and not which of those are the same. The term is associated data: exchanged for another it makes the value
 //! not open. A tag that does not hold gives no plain byte.
 
-mod cipher;
 mod envelope;
+mod siv;
 mod term;
 
 use std::collections::BTreeMap;
@@ -26,9 +26,9 @@ use crate::keyring::{DomainKeys, KeyringFault, Label, VersionState};
 use crate::secret::Secret;
 use crate::types::{self, TypeClass};
 
-use cipher::StripedSiv;
 use envelope::{FORMAT, HEADER_BYTES, NONCE_BYTES, SIV_BYTES, TERM_BYTES};
 pub use envelope::{HEAD_BYTES, Header, prefix, sealed_bytes};
+use siv::{S2v, Siv, StringMac};
 use term::TermKey;
 
 /// What the server can compare of sealed values, without a key.
@@ -79,8 +79,8 @@ pub enum SealFault {
     /// The attribute's values are sealed so that nothing compares with them.
     #[error("the attribute is sealed so that its values cannot be compared")]
     NotComparable,
-    /// A thread panicked while it held the key; the key schedule is not trusted afterwards.
-    #[error("the sealing key is unusable after a crash of another thread")]
+    /// The keyring gave no key, for a reason that no value has.
+    #[error("the sealing key cannot be used")]
     Unusable,
 }
 
@@ -106,9 +106,51 @@ pub struct Sealer {
 /// The scheduled keys of one version.
 #[derive(Debug)]
 struct VersionKeys {
-    cipher: StripedSiv,
+    siv: Siv,
+    /// S2V after the associated data that stands before the term
+    bound: S2v,
+    /// of the attribute's number, where it is associated data
+    attribute: Option<StringMac>,
     /// where equality lies in a term
     term: Option<TermKey>,
+}
+
+impl VersionKeys {
+    fn new(keys: &DomainKeys, version: KeyVersion, binding: &Binding) -> Result<Self, SealFault> {
+        let siv = Siv::new(keys.subkey(version, Label::SEAL)?.expose());
+        let term = match binding.comparison {
+            Comparison::Never | Comparison::Bytes => None,
+            Comparison::Heads => {
+                let key = keys.subkey(version, Label::EQUAL)?;
+                Some(TermKey::new(key.expose(), keys.id(), version, binding))
+            }
+        };
+        let bound = siv
+            .start()
+            .then(siv.string(&[FORMAT]))
+            .then(siv.string(&keys.id().0.to_be_bytes()))
+            .then(siv.string(&version.0.to_be_bytes()))
+            .then(siv.string(&[binding.class as u8]));
+        let attribute = binding.attribute.map(|id| siv.string(&id.0.to_be_bytes()));
+        Ok(Self {
+            siv,
+            bound,
+            attribute,
+            term,
+        })
+    }
+
+    /// S2V after all associated data, in the order the format fixes.
+    fn associated(&self, term: &[u8], nonce: &[u8]) -> S2v {
+        let associated = self
+            .bound
+            .then(self.siv.string(term))
+            .then(self.siv.string(nonce));
+        match self.attribute {
+            Some(attribute) => associated.then(attribute),
+            None => associated,
+        }
+    }
 }
 
 impl Sealer {
@@ -120,15 +162,7 @@ impl Sealer {
         let mut scheduled = BTreeMap::new();
         for (version, state) in keys.versions() {
             if state != VersionState::Destroyed {
-                let cipher = StripedSiv::new(keys.subkey(version, Label::SEAL)?.expose());
-                let term = match binding.comparison {
-                    Comparison::Never | Comparison::Bytes => None,
-                    Comparison::Heads => {
-                        let key = keys.subkey(version, Label::EQUAL)?;
-                        Some(TermKey::new(key.expose(), keys.id(), version, &binding))
-                    }
-                };
-                scheduled.insert(version, VersionKeys { cipher, term });
+                scheduled.insert(version, VersionKeys::new(keys, version, &binding)?);
             }
         }
         let active = keys.active();
@@ -161,7 +195,7 @@ impl Sealer {
     /// Seals a canonical value with the active version.
     ///
     /// # Errors
-    /// [`SealFault::Unusable`]; [`SealFault::NotComparable`] where the class has no normal form yet.
+    /// [`SealFault::NotComparable`] where the class has no normal form yet.
     pub fn seal(&self, canonical: &[u8]) -> Result<Vec<u8>, SealFault> {
         let mut nonce = [0; NONCE_BYTES];
         if self.binding.comparison != Comparison::Bytes {
@@ -185,9 +219,8 @@ impl Sealer {
         sealed.extend_from_slice(&[0; SIV_BYTES]);
         sealed.extend_from_slice(canonical);
         let (head, value) = sealed.split_at_mut(body + SIV_BYTES);
-        let siv = self.with_associated(self.active, &head[HEADER_BYTES..body], |associated| {
-            keys.cipher.encrypt(associated, value)
-        })?;
+        let term = &head[HEADER_BYTES..HEADER_BYTES + term_bytes];
+        let siv = keys.siv.encrypt(keys.associated(term, nonce), value);
         head[body..].copy_from_slice(&siv);
         Ok(sealed)
     }
@@ -196,7 +229,7 @@ impl Sealer {
     /// value itself where equal values are equal bytes.
     ///
     /// # Errors
-    /// [`SealFault::NotComparable`]; [`SealFault::Unusable`].
+    /// [`SealFault::NotComparable`].
     pub fn seal_compared(&self, canonical: &[u8]) -> Result<Vec<u8>, SealFault> {
         match (
             self.binding.comparison,
@@ -234,9 +267,9 @@ impl Sealer {
             .ok_or(SealFault::NotSealed)?;
         let keys = self.version_keys(header.version)?;
         let mut plain = Secret::new(ciphertext.to_vec());
-        self.with_associated(header.version, in_clear, |associated| {
-            keys.cipher.decrypt(associated, siv, plain.expose_mut())
-        })?;
+        let (term, nonce) = in_clear.split_at(term_bytes);
+        let associated = keys.associated(term, nonce);
+        keys.siv.decrypt(associated, siv, plain.expose_mut())?;
         Ok(plain)
     }
 
@@ -255,33 +288,6 @@ impl Sealer {
         normal
             .map(|normal| key.term(&normal))
             .ok_or(SealFault::NotComparable)
-    }
-
-    /// Runs one operation with the associated data, in the order the format fixes. `in_clear` is the term and the
-    /// nonce, as the value has them.
-    fn with_associated<T>(
-        &self,
-        version: KeyVersion,
-        in_clear: &[u8],
-        run: impl FnOnce(&[&[u8]]) -> Result<T, SealFault>,
-    ) -> Result<T, SealFault> {
-        let (term_bytes, _) = envelope::parts(self.binding.comparison);
-        let (term, nonce) = in_clear.split_at(term_bytes);
-        let domain = self.domain.0.to_be_bytes();
-        let version = version.0.to_be_bytes();
-        let class = [self.binding.class as u8];
-        let attribute = self.binding.attribute.map(|id| id.0.to_be_bytes());
-        let all: [&[u8]; 7] = [
-            &[FORMAT],
-            &domain,
-            &version,
-            &class,
-            term,
-            nonce,
-            attribute.as_ref().map_or(&[], |id| id.as_slice()),
-        ];
-        let count = if attribute.is_some() { 7 } else { 6 };
-        run(&all[..count])
     }
 }
 
