@@ -383,7 +383,7 @@ impl Table {
                 continue;
             };
             let value = &self.values[id];
-            let masked = mask.apply(self.ty, value).expect("a mask that fits");
+            let masked = mask.apply(self.ty, value, None).expect("a mask that fits");
             let masked = sent(self.ty, &masked);
             assert_eq!(
                 given,

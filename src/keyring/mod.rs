@@ -145,7 +145,7 @@ impl Label<64> {
 impl Label<32> {
     /// FF1 with AES-256 of tokens.
     pub const TOKEN: Self = Self("pgveil token ff1-aes-256 1");
-    /// Masks that have a key (`hash`, `noise`, `fake`); reserved.
+    /// Masks that have a key (`hash`, `noise`, `fake`).
     pub const MASK: Self = Self("pgveil mask hmac-sha-256 1");
     /// Comparison terms: HMAC-SHA-256 over the normal form.
     pub const EQUAL: Self = Self("pgveil equality term hmac-sha-256 1");

@@ -6,6 +6,7 @@
 //!
 //! For int4, int8 and numeric(p,s). What is left: the bucket that the value lies in.
 
+use super::decimal::written;
 use super::{MaskFault, sql};
 use crate::types::{self, LogicalType, TextSettings};
 
@@ -84,24 +85,6 @@ fn add(digits: &mut Vec<u8>, change: i128) {
         digits.insert(0, (carry % 10) as u8);
         carry /= 10;
     }
-}
-
-/// Writes significant digits as a decimal with `scale` of them after the point.
-fn written(negative: bool, significant: &[u8], scale: usize) -> Vec<u8> {
-    let mut text = Vec::with_capacity(significant.len() + scale + 3);
-    if negative {
-        text.push(b'-');
-    }
-    let zeros = (scale + 1).saturating_sub(significant.len());
-    let all = std::iter::repeat_n(0, zeros).chain(significant.iter().copied());
-    let whole = zeros + significant.len() - scale;
-    for (index, digit) in all.enumerate() {
-        if index == whole {
-            text.push(b'.');
-        }
-        text.push(b'0' + digit);
-    }
-    text
 }
 
 pub(super) fn sql(width: &str, ty: LogicalType, column: &str) -> Option<String> {

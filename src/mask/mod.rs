@@ -2,8 +2,8 @@
 //!
 //! Each has a Rust form ([`Mask::apply`], over the canonical form), and most an SQL form ([`Mask::sql`]) that gives
 //! the same value; a property test against PostgreSQL holds the two equal (`tests/masks_against_postgresql.rs`).
-//! `regex` has none, for the server's regular expressions are others. Masks
-//! count characters as PostgreSQL's `char_length` does: Unicode code points, in a database whose encoding is UTF8.
+//! `regex` has none, for the server's regular expressions are others; `hash`, `noise` and `fake` have none, for their
+//! key would show in the server's log and in EXPLAIN. Masks count characters as PostgreSQL's `char_length` does: Unicode code points, in a database whose encoding is UTF8.
 //! NULL stays NULL; a mask that gives NULL is not a mask but [`Show::Null`](crate::policy::decide::Show::Null).
 //!
 //! The SQL form names every function, operator and type with `pg_catalog`, so that no `search_path` changes it,
@@ -15,16 +15,24 @@
 mod bank_card;
 mod bucket;
 mod constant;
+mod decimal;
 mod email;
+mod fake;
 mod generalise;
+mod hash;
 mod id_number;
+mod keyed;
 mod name;
+mod noise;
 mod partial;
 mod phone;
 mod redact;
 mod regex;
 mod sql;
 
+pub use self::fake::{Fake, FakeKind, FakeLanguage};
+pub use self::keyed::MaskKey;
+pub use self::noise::Noise;
 pub use self::regex::Regex;
 
 use crate::types::LogicalType;
@@ -59,6 +67,12 @@ pub enum Mask {
     BankCard,
     /// What a regular expression finds replaced.
     Regex(Regex),
+    /// A keyed hash.
+    Hash,
+    /// A number or moment near the value.
+    Noise(Noise),
+    /// An invented name, company, address, …
+    Fake(Fake),
 }
 
 /// How coarse a generalised value is.
@@ -80,18 +94,58 @@ pub enum MaskFault {
     /// The mask does not fit the type; [`Mask::fits`] says why, and a bound policy has none such.
     #[error("the mask does not fit the type")]
     Misfit,
+    /// The mask has a key, and was given none.
+    #[error("the mask needs a key")]
+    NoKey,
     /// The value is not in the canonical form of the type.
     #[error("the value to mask is not in the canonical form of its type")]
     Malformed,
 }
 
 impl Mask {
+    /// Whether it has a key: [`Mask::apply`] wants it then.
+    pub fn needs_key(&self) -> bool {
+        match self {
+            Self::Hash | Self::Noise(_) | Self::Fake(_) => true,
+            Self::Redact
+            | Self::Partial { .. }
+            | Self::Email
+            | Self::Phone
+            | Self::Name
+            | Self::Constant(_)
+            | Self::Generalise(_)
+            | Self::IdNumber
+            | Self::BankCard
+            | Self::Regex(_) => false,
+        }
+    }
+
     /// Masks a value: the canonical form of `ty` in, the canonical form of `ty` out.
     ///
     /// # Errors
-    /// [`MaskFault`] when the mask does not fit the type or the bytes are no value of it.
-    pub fn apply(&self, ty: LogicalType, canonical: &[u8]) -> Result<Vec<u8>, MaskFault> {
+    /// [`MaskFault`] when the mask does not fit the type, lacks its key, or the bytes are no value of the type.
+    pub fn apply(
+        &self,
+        ty: LogicalType,
+        canonical: &[u8],
+        key: Option<&MaskKey>,
+    ) -> Result<Vec<u8>, MaskFault> {
+        let keyed = || key.ok_or(MaskFault::NoKey);
         match self {
+            Self::Hash => {
+                let key = keyed()?;
+                match ty {
+                    LogicalType::Text | LogicalType::Varchar(_) => {
+                        on_text(ty, canonical, |text| hash::of_text(key, text))
+                    }
+                    _ => hash::apply(key, ty, canonical),
+                }
+            }
+            Self::Noise(noise) => noise::apply(*noise, keyed()?, ty, canonical),
+            Self::Fake(fake) => {
+                let key = keyed()?;
+                on_text(ty, canonical, |text| fake::apply(*fake, key, text))
+            }
             Self::Redact => on_text(ty, canonical, |_| redact::apply()),
             Self::Partial { first, last, with } => on_text(ty, canonical, |text| {
                 partial::apply(*first, *last, *with, text)
@@ -129,7 +183,7 @@ impl Mask {
             Self::Generalise(unit) => sql::cast(&generalise::sql(unit, ty, column_sql)?, ty),
             Self::IdNumber => sql::cast(&id_number::sql(column_sql), ty),
             Self::BankCard => sql::cast(&bank_card::sql(column_sql), ty),
-            Self::Regex(_) => return None,
+            Self::Regex(_) | Self::Hash | Self::Noise(_) | Self::Fake(_) => return None,
         })
     }
 
@@ -153,6 +207,9 @@ impl Mask {
             Self::IdNumber => text_of_at_least(redact::MASKED_CHARACTERS, "id_number", ty),
             Self::BankCard => text_of_at_least(redact::MASKED_CHARACTERS, "bank_card", ty),
             Self::Regex(_) => text_of_at_least(redact::MASKED_CHARACTERS, "regex", ty),
+            Self::Hash => hash::fits(ty),
+            Self::Noise(noise) => noise::fits(*noise, ty),
+            Self::Fake(fake) => fake::fits(*fake, ty),
         }
     }
 }
@@ -201,7 +258,10 @@ mod tests {
     fn a_mask_does_not_outgrow_its_type() {
         let ty = LogicalType::Varchar(Some(4));
         assert_eq!(
-            Mask::Email.apply(ty, b"a@bc").expect("fits").as_slice(),
+            Mask::Email
+                .apply(ty, b"a@bc", None)
+                .expect("fits")
+                .as_slice(),
             b"a***"
         );
     }
@@ -217,11 +277,11 @@ mod tests {
             assert_eq!(Mask::Redact.sql(ty, "c"), None);
         }
         assert_eq!(
-            Mask::Redact.apply(LogicalType::Int4, &[0; 8]),
+            Mask::Redact.apply(LogicalType::Int4, &[0; 8], None),
             Err(MaskFault::Misfit)
         );
         assert_eq!(
-            Mask::Phone.apply(LogicalType::Text, &[0xff]),
+            Mask::Phone.apply(LogicalType::Text, &[0xff], None),
             Err(MaskFault::Malformed)
         );
     }

@@ -99,7 +99,8 @@ impl Sight {
     pub fn needs_key(&self) -> bool {
         match &self.show {
             Show::Token(_) => true,
-            Show::Plain | Show::Mask(_) | Show::Null | Show::Stored | Show::Refuse => false,
+            Show::Mask(mask) => mask.needs_key(),
+            Show::Plain | Show::Null | Show::Stored | Show::Refuse => false,
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::document::shapes::{At, Named, OneOrMany, Short};
 mod mask;
 mod token;
 
-pub use mask::{Generalise, Mask, Partial, Regex, Unmatched};
+pub use mask::{Fake, FakeKind, FakeLanguage, Generalise, Mask, Noise, Partial, Regex, Unmatched};
 pub use token::{Token, TokenWord};
 
 /// A policy: who is who, and what becomes of which column.
@@ -249,6 +249,11 @@ fn encrypt_may_stand_alone(schema: &mut Schema) {
 
 fn order_may_stand_alone(schema: &mut Schema) {
     may_stand_alone(schema, "order");
+}
+
+fn masks_may_stand_alone(schema: &mut Schema) {
+    may_stand_alone(schema, "noise");
+    may_stand_alone(schema, "fake");
 }
 
 fn may_stand_alone(schema: &mut Schema, word: &str) {

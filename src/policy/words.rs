@@ -7,7 +7,7 @@ use super::load::Notes;
 use super::model;
 use crate::document::Position;
 use crate::document::shapes::At;
-use crate::mask::{Generalise, Mask, Regex};
+use crate::mask::{Fake, FakeKind, FakeLanguage, Generalise, Mask, Noise, Regex};
 use crate::token::TokenFormat;
 
 /// A search word; a fault for one that waits.
@@ -58,26 +58,57 @@ pub(super) fn token_format(written: &model::Token, notes: &mut Notes<'_>) -> Opt
     None
 }
 
-/// A mask; a fault for one that waits or says too little.
+/// A mask; a fault for one that says too little.
 pub(super) fn mask(written: &At<model::Mask>, notes: &mut Notes<'_>) -> Option<Mask> {
     let at = written.at;
-    let word = match &written.value {
-        model::Mask::Redact => return Some(Mask::Redact),
-        model::Mask::Email => return Some(Mask::Email),
-        model::Mask::Phone => return Some(Mask::Phone),
-        model::Mask::Name => return Some(Mask::Name),
-        model::Mask::Partial(partial) => return self::partial(partial, at, notes),
-        model::Mask::Constant(text) => return Some(Mask::Constant(text.value.clone())),
-        model::Mask::Generalise(how) => return generalise(&how.value, notes).map(Mask::Generalise),
-        model::Mask::Hash => "hash",
-        model::Mask::Noise => "noise",
-        model::Mask::Fake => "fake",
-        model::Mask::Regex(written) => return regex(written, notes),
-        model::Mask::IdNumber => return Some(Mask::IdNumber),
-        model::Mask::BankCard => return Some(Mask::BankCard),
-    };
-    notes.not_enforced(at, word);
-    None
+    match &written.value {
+        model::Mask::Redact => Some(Mask::Redact),
+        model::Mask::Email => Some(Mask::Email),
+        model::Mask::Phone => Some(Mask::Phone),
+        model::Mask::Name => Some(Mask::Name),
+        model::Mask::Partial(partial) => self::partial(partial, at, notes),
+        model::Mask::Constant(text) => Some(Mask::Constant(text.value.clone())),
+        model::Mask::Generalise(how) => generalise(&how.value, notes).map(Mask::Generalise),
+        model::Mask::Hash => Some(Mask::Hash),
+        model::Mask::Noise(written) => noise(written, notes).map(Mask::Noise),
+        model::Mask::Fake(written) => Some(Mask::Fake(fake(&written.0))),
+        model::Mask::Regex(written) => regex(written, notes),
+        model::Mask::IdNumber => Some(Mask::IdNumber),
+        model::Mask::BankCard => Some(Mask::BankCard),
+    }
+}
+
+fn noise(written: &At<model::Noise>, notes: &mut Notes<'_>) -> Option<Noise> {
+    let model::Noise { percent, days } = &written.value;
+    match (percent, days) {
+        (None, None) => Some(Noise::Default),
+        (Some(percent), None) => Some(Noise::Percent(percent.value)),
+        (None, Some(days)) => Some(Noise::Days(days.value)),
+        (Some(_), Some(days)) => {
+            notes.fault(
+                days.at,
+                "`noise` moves by `percent` or by `days`, not by both",
+            );
+            None
+        }
+    }
+}
+
+fn fake(written: &model::Fake) -> Fake {
+    let model::Fake { kind, language } = written;
+    Fake {
+        kind: match kind {
+            None | Some(model::FakeKind::Name) => FakeKind::Name,
+            Some(model::FakeKind::Company) => FakeKind::Company,
+            Some(model::FakeKind::Address) => FakeKind::Address,
+            Some(model::FakeKind::Phone) => FakeKind::Phone,
+            Some(model::FakeKind::Email) => FakeKind::Email,
+        },
+        language: language.map(|language| match language {
+            model::FakeLanguage::English => FakeLanguage::English,
+            model::FakeLanguage::Chinese => FakeLanguage::Chinese,
+        }),
+    }
 }
 
 fn partial(written: &model::Partial, at: Position, notes: &mut Notes<'_>) -> Option<Mask> {

@@ -198,7 +198,7 @@ impl ShowFault {
             },
             Self::Token { fault, .. } => fault.sqlstate(),
             Self::Mask { fault, .. } => match fault {
-                MaskFault::Misfit => SqlState::INTERNAL_ERROR,
+                MaskFault::Misfit | MaskFault::NoKey => SqlState::INTERNAL_ERROR,
                 MaskFault::Malformed => SqlState::DATA_CORRUPTED,
             },
             Self::Value { fault, .. } => fault.sqlstate,

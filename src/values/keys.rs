@@ -5,6 +5,7 @@
 use crate::catalog::Stored;
 use crate::ident::{DomainId, KeyVersion};
 use crate::keyring::{DomainKeys, Keyring, Label};
+use crate::mask::MaskKey;
 use crate::policy::decide::{Show, Store, Treated};
 use crate::seal::{Binding, SealFault, Sealer};
 use crate::secret::Secret;
@@ -35,6 +36,8 @@ pub struct AttributeKeys {
     at_rest: AtRest,
     /// of the tokens that some role is shown
     shown: Vec<(TokenFormat, Tokeniser)>,
+    /// of the masks with a key that some role is shown
+    mask: Option<MaskKey>,
 }
 
 /// Why a value cannot be stored, or what is stored not read.
@@ -92,10 +95,15 @@ impl AttributeKeys {
         record: Option<(DomainId, KeyVersion)>,
     ) -> Result<Self, KeyFault> {
         let formats = shown_formats(treated);
-        if treated.store == Store::Plain && formats.is_empty() {
+        let masks_by_key = treated
+            .sight
+            .values()
+            .any(|sight| matches!(&sight.show, Show::Mask(mask) if mask.needs_key()));
+        if treated.store == Store::Plain && formats.is_empty() && !masks_by_key {
             return Ok(Self {
                 at_rest: AtRest::Plain,
                 shown: Vec::new(),
+                mask: None,
             });
         }
         let domain = keyring
@@ -131,7 +139,18 @@ impl AttributeKeys {
                 Ok((format, tokeniser))
             })
             .collect::<Result<_, KeyFault>>()?;
-        Ok(Self { at_rest, shown })
+        let mask = match masks_by_key {
+            true => {
+                let key = domain.subkey(domain.active(), Label::MASK)?;
+                Some(MaskKey::new(key.expose()))
+            }
+            false => None,
+        };
+        Ok(Self {
+            at_rest,
+            shown,
+            mask,
+        })
     }
 
     /// What lies in the database for a canonical value of the attribute's type (its modifier already applied).
@@ -177,6 +196,11 @@ impl AttributeKeys {
 
     pub(super) fn at_rest(&self) -> &AtRest {
         &self.at_rest
+    }
+
+    /// The key of masks, where some role is shown one that has a key.
+    pub(super) fn mask(&self) -> Option<&MaskKey> {
+        self.mask.as_ref()
     }
 
     /// The tokeniser of a format that some role is shown.

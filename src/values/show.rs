@@ -127,7 +127,7 @@ impl Column<'_> {
             Show::Mask(mask) => {
                 let canonical = self.canonical(bytes)?;
                 let masked = mask
-                    .apply(self.attribute.logical, canonical.expose())
+                    .apply(self.attribute.logical, canonical.expose(), self.keys.mask())
                     .map_err(Why::Mask)?;
                 self.written(Secret::new(masked))
             }

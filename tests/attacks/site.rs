@@ -20,6 +20,9 @@ pub const PLANTED: &[(&str, &str)] = &[
     ("score", "7654321"),
     ("hidden", "nobody-sees-this"),
     ("remark", "dial-5551717-planted"),
+    ("badge", "badge-7171-planted"),
+    ("alias", "Annabella Plantagenet-Planted"),
+    ("bonus", "1357911"),
 ];
 
 const SCHEMA: &str = "
@@ -33,13 +36,16 @@ CREATE TABLE people (
     notes text CONSTRAINT notes_length CHECK (length(notes) < 40),
     score int4 UNIQUE,
     hidden text,
-    remark text
+    remark text,
+    badge varchar(40),
+    alias text,
+    bonus int4
 );
 CREATE TABLE others (id int PRIMARY KEY, email text, email_too text);
 CREATE TABLE untreated (id int, body text, raw bytea, person int);
 INSERT INTO people VALUES
-    (1, 'anna@secret.example', 'QQ123456C-planted', 1234567, '1971-08-23', '0049151987654321', 'merger-in-may', 7654321, 'nobody-sees-this', 'dial-5551717-planted'),
-    (2, NULL, 'none', NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+    (1, 'anna@secret.example', 'QQ123456C-planted', 1234567, '1971-08-23', '0049151987654321', 'merger-in-may', 7654321, 'nobody-sees-this', 'dial-5551717-planted', 'badge-7171-planted', 'Annabella Plantagenet-Planted', 1357911),
+    (2, NULL, 'none', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
 INSERT INTO others VALUES (1, 'anna@secret.example', 'bob@secret.example');
 INSERT INTO untreated VALUES (1, 'body', '\\x00', 1);
 GRANT ALL ON ALL TABLES IN SCHEMA public TO PUBLIC;
@@ -79,6 +85,9 @@ tables:
         show: { app: plain, "*": refuse }
       remark:
         show: { app: plain, "*": { mask: { regex: { pattern: "[a-z0-9]+", with: "=" } } } }
+      badge: { show: { app: plain, "*": { mask: hash } } }
+      alias: { show: { app: plain, support: { mask: fake }, analyst: { token: email } } }
+      bonus: { show: { app: plain, support: { mask: noise }, analyst: { mask: { noise: { percent: 50 } } } } }
   public.others:
     columns:
       email: { store: { encrypt: { search: [equal] } }, show: { app: plain, "*": null } }
@@ -227,7 +236,7 @@ impl Answer {
             .map(|(_, planted)| *planted)
             .find(|planted| shows(&said, planted));
         let binary = |value: &[u8]| {
-            [1_234_567_i32, 7_654_321]
+            [1_234_567_i32, 7_654_321, 1_357_911]
                 .iter()
                 .any(|n| value == n.to_be_bytes())
         };

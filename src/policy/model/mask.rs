@@ -1,13 +1,18 @@
 //! Masks as a policy writes them.
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 
-use crate::document::shapes::At;
+use crate::document::shapes::{At, Short, Shorthand};
 
 /// One way from a value to what a role may see of it. Masks count characters, not bytes.
+///
+/// `hash`, `noise`, `fake` and `regex` are put on in the result only: of a column stored plain that a role is shown
+/// so, it may select the column itself and nothing else, unless `compare` says more. The first three have a key, that
+/// of the column's domain; `pgveil apply` makes it.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(transform = super::masks_may_stand_alone)]
 pub enum Mask {
     /// `***`, whatever the value. Leaks only whether it is NULL.
     Redact,
@@ -25,13 +30,17 @@ pub enum Mask {
     Constant(#[schemars(with = "Scalar")] At<String>),
     /// A coarser value of the same type. Example: `{ generalise: year }`. Leaks the coarser value.
     Generalise(At<Generalise>),
-    /// A keyed hash. Not enforced by this version yet.
+    /// A keyed hash, always the same for the same value: 32 hexadecimal digits on text, of which a `varchar(n)`
+    /// holds at least 16; a UUID on `uuid`, 32 bytes on `bytea`. Leaks which values are equal.
     Hash,
-    /// A number or date near the value, always the same for the same value. Not enforced by this version yet.
-    Noise,
-    /// An invented name, company or address, always the same for the same value. Not enforced by this version
-    /// yet.
-    Fake,
+    /// A number or moment near the value, always the same for the same value, of the same type. `noise` alone is
+    /// 10 percent of a number, 30 days of a date or timestamp. Example: `{ noise: { percent: 5 } }`. Leaks the
+    /// value to within the noise, and which values are equal.
+    Noise(At<Noise>),
+    /// An invented name, company, address, telephone number or e-mail, always the same for the same value; two
+    /// values may be shown alike. `fake` alone is a name. Example: `{ fake: company }`. Leaks which values are
+    /// equal, and whether they hold Chinese characters.
+    Fake(Short<Fake>),
     /// Replaces what a regular expression finds; where it finds nothing: `***`. Has no SQL form, so that a column
     /// stored plain is shown and nothing else. Example: `{ regex: { pattern: "[0-9]", with: "#" } }`. Leaks
     /// whatever the pattern does not find.
@@ -72,6 +81,64 @@ pub enum Generalise {
     /// The lower bound of the bucket a number falls into, by the bucket's width. Example:
     /// `{ generalise: { bucket: 1000 } }`.
     Bucket(#[schemars(with = "Scalar")] At<String>),
+}
+
+/// How far a `noise` mask moves a value, either way: one of the two.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Noise {
+    /// So many percent of a number, 1 to 100, and at least by one unit of its last digit; the sign stays.
+    #[serde(default)]
+    pub percent: Option<At<u32>>,
+    /// So many days, 1 to 36525.
+    #[serde(default)]
+    pub days: Option<At<u32>>,
+}
+
+/// What a `fake` mask invents.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Fake {
+    /// Of which kind; a name when left out.
+    #[serde(default)]
+    pub kind: Option<FakeKind>,
+    /// In which language; when left out, Chinese for a value with a Chinese character in it, else English.
+    #[serde(default)]
+    pub language: Option<FakeLanguage>,
+}
+
+impl Shorthand for Fake {
+    const MARK: &'static str = "$short:kind";
+
+    fn word_schema(generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<FakeKind>()
+    }
+}
+
+/// What can be invented.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FakeKind {
+    /// A person's name: `Harriet Coverdale`, `沈思远`.
+    Name,
+    /// A company's name.
+    Company,
+    /// A postal address in one line.
+    Address,
+    /// A telephone number that is nobody's; a `varchar(n)` must hold 17 characters.
+    Phone,
+    /// An e-mail at example.com, .net or .org; a `varchar(n)` must hold 40 characters.
+    Email,
+}
+
+/// The languages that are spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FakeLanguage {
+    /// English, whatever the value.
+    English,
+    /// Chinese in simplified characters, whatever the value.
+    Chinese,
 }
 
 /// What a `regex` mask replaces.
