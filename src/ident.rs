@@ -141,10 +141,14 @@ impl SqlState {
     pub const DATETIME_FIELD_OVERFLOW: Self = Self("22008");
     /// 22009 `invalid_time_zone_displacement_value`.
     pub const INVALID_TIME_ZONE_DISPLACEMENT: Self = Self("22009");
+    /// 22015 `interval_field_overflow`.
+    pub const INTERVAL_FIELD_OVERFLOW: Self = Self("22015");
     /// 22021 `character_not_in_repertoire`.
     pub const CHARACTER_NOT_IN_REPERTOIRE: Self = Self("22021");
     /// 22023 `invalid_parameter_value`.
     pub const INVALID_PARAMETER_VALUE: Self = Self("22023");
+    /// 2202E `array_subscript_error`.
+    pub const ARRAY_SUBSCRIPT_ERROR: Self = Self("2202E");
     /// 22P02 `invalid_text_representation`.
     pub const INVALID_TEXT_REPRESENTATION: Self = Self("22P02");
     /// 22P03 `invalid_binary_representation`.
@@ -165,6 +169,8 @@ impl SqlState {
     pub const NAME_TOO_LONG: Self = Self("42622");
     /// 42804 `datatype_mismatch`.
     pub const DATATYPE_MISMATCH: Self = Self("42804");
+    /// 42883 `undefined_function`: an operator that does not exist, too.
+    pub const UNDEFINED_FUNCTION: Self = Self("42883");
     /// 53300 `too_many_connections`.
     pub const TOO_MANY_CONNECTIONS: Self = Self("53300");
     /// 54000 `program_limit_exceeded`.

@@ -160,7 +160,11 @@ pub const METRIC_NAMES_MAX: usize = 1024;
 /// `1e131071` prints long).
 pub const JSONB_BYTES_MAX: usize = 0x0fff_ffff;
 
-/// Nesting of a jsonb document (54001 beyond it; its reader is recursive, and a thread's stack is 2 MiB).
+/// Descriptions of enums, citext and array types of treated attributes that are kept for the life of the process
+/// (each under a few hundred bytes; one more comes only when such a type is created or altered in a database).
+pub const TYPE_DESCRIPTIONS_MAX: usize = 100_000;
+
+/// Nesting of a json or jsonb document (54001 beyond it; its reader is recursive, and a thread's stack is 2 MiB).
 pub const JSONB_NESTING_MAX: usize = 512;
 
 /// Bytes of a name (PostgreSQL: NAMEDATALEN - 1). Longer names of users and databases are refused at login: the

@@ -223,6 +223,7 @@ async fn try_both(logical: LogicalType, store: Store, written: &[&str], compared
     let settings = TextSettings {
         date_style: "SQL, DMY".to_owned(),
         time_zone: "America/New_York".to_owned(),
+        ..TextSettings::default()
     };
     let treatment = Treatment::new(logical, store);
     let (ty, physical) = (logical.sql(), treatment.physical());

@@ -16,12 +16,13 @@ pub(super) fn apply(width: &str, ty: LogicalType, canonical: &[u8]) -> Result<Ve
         LogicalType::Int4 => integer(width, i32::MIN.into(), canonical),
         LogicalType::Int8 => integer(width, i64::MIN, canonical),
         LogicalType::Numeric { precision, scale } => {
+            let scale = places(precision, scale).ok_or(MaskFault::Misfit)?;
             let text = types::to_text(ty, canonical, &TextSettings::default())
                 .map_err(|_| MaskFault::Malformed)?;
             if text == b"NaN" {
                 return Ok(canonical.to_vec());
             }
-            let floored = decimal(width, precision.into(), scale.into(), &text)?;
+            let floored = decimal(width, precision.into(), scale, &text)?;
             types::from_text(ty, &floored, &TextSettings::default())
                 .map_err(|_| MaskFault::Malformed)
         }
@@ -93,7 +94,7 @@ pub(super) fn sql(width: &str, ty: LogicalType, column: &str) -> Option<String> 
         LogicalType::Int8 => i64::MIN.to_string(),
         LogicalType::Numeric { precision, scale } => {
             let nines = vec![9; precision.into()];
-            String::from_utf8(written(true, &nines, scale.into())).ok()?
+            String::from_utf8(written(true, &nines, places(precision, scale)?)).ok()?
         }
         _ => return None,
     };
@@ -114,14 +115,24 @@ pub(super) fn fits(width: &str, ty: LogicalType) -> Result<(), String> {
     unscaled_width(width, ty).map(drop)
 }
 
+/// Digits after the point, where they are among those of the precision.
+fn places(precision: u16, scale: i16) -> Option<usize> {
+    let scale = u16::try_from(scale)
+        .ok()
+        .filter(|scale| *scale <= precision)?;
+    Some(scale.into())
+}
+
 /// The width in units of the type's last digit.
 fn unscaled_width(width: &str, ty: LogicalType) -> Result<i64, String> {
     let scale = match ty {
         LogicalType::Int4 | LogicalType::Int8 => 0,
-        LogicalType::Numeric { scale, .. } => usize::from(scale),
+        LogicalType::Numeric { precision, scale } if places(precision, scale).is_some() => {
+            usize::try_from(scale).unwrap_or(0)
+        }
         _ => {
             return Err(format!(
-                "the mask `generalise` by bucket is for int4, int8 and numeric; this attribute is {}",
+                "the mask `generalise` by bucket is for int4, int8 and numeric(p,s) with s from 0 to p; this attribute is {}",
                 sql::type_name(ty)
             ));
         }

@@ -13,20 +13,39 @@ pub(super) fn type_name(ty: LogicalType) -> String {
         LogicalType::Text => plain("text"),
         LogicalType::Varchar(None) => plain("varchar"),
         LogicalType::Varchar(Some(n)) => format!("pg_catalog.varchar({n})"),
+        LogicalType::Char(None) => plain("bpchar"),
+        LogicalType::Char(Some(n)) => format!("pg_catalog.bpchar({n})"),
+        // Named with their schemas by the catalog.
+        LogicalType::Citext(_) | LogicalType::Enum(_) => ty.sql(),
+        LogicalType::Int2 => plain("int2"),
         LogicalType::Int4 => plain("int4"),
         LogicalType::Int8 => plain("int8"),
+        LogicalType::Float4 => plain("float4"),
+        LogicalType::Float8 => plain("float8"),
         LogicalType::Numeric { precision, scale } => {
             format!("pg_catalog.numeric({precision},{scale})")
         }
+        LogicalType::NumericAny => plain("numeric"),
         LogicalType::Bool => plain("bool"),
         LogicalType::Date => plain("date"),
+        LogicalType::Time(None) => plain("time"),
+        LogicalType::Time(Some(p)) => format!("pg_catalog.time({p})"),
+        LogicalType::Timetz(None) => plain("timetz"),
+        LogicalType::Timetz(Some(p)) => format!("pg_catalog.timetz({p})"),
+        // Grammar, fields and all.
+        LogicalType::Interval(_) => ty.sql(),
         LogicalType::Timestamp(None) => plain("timestamp"),
         LogicalType::Timestamp(Some(p)) => format!("pg_catalog.timestamp({p})"),
         LogicalType::Timestamptz(None) => plain("timestamptz"),
         LogicalType::Timestamptz(Some(p)) => format!("pg_catalog.timestamptz({p})"),
+        LogicalType::Inet => plain("inet"),
+        LogicalType::Cidr => plain("cidr"),
+        LogicalType::Macaddr => plain("macaddr"),
         LogicalType::Uuid => plain("uuid"),
         LogicalType::Bytea => plain("bytea"),
+        LogicalType::Json => plain("json"),
         LogicalType::Jsonb => plain("jsonb"),
+        LogicalType::Array(array) => format!("{}[]", type_name(array.element)),
     }
 }
 

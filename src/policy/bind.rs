@@ -97,7 +97,7 @@ struct Binder<'a> {
 struct Form {
     class: TypeClass,
     /// a numeric's canonical form has the digits of its scale
-    scale: Option<u16>,
+    scale: Option<i16>,
 }
 
 impl Form {

@@ -1,8 +1,7 @@
-//! One-dimensional arrays of values, in text and binary form: what `= ANY($1)` brings.
+//! One-dimensional arrays of values, in text and binary form: what `= ANY($1)` brings, and what is sealed whole.
 //!
 //! It knows nothing of the elements: it takes their forms apart and puts them together. PostgreSQL 15's
-//! `array_in`, `array_out`, `array_recv` and `array_send` are followed; nested arrays and lower bounds other
-//! than 1 in text are refused.
+//! `array_in`, `array_out`, `array_recv` and `array_send` are followed; arrays of more dimensions are refused.
 
 use super::{ValueFault, is_space, left_over, short_message, text};
 use crate::ident::SqlState;
@@ -13,25 +12,121 @@ pub type Elements = Vec<Option<Vec<u8>>>;
 /// Dimensions of a PostgreSQL array (MAXDIM).
 const DIMENSIONS_MAX: i32 = 6;
 
-/// Takes an array's text form apart into its elements' text forms.
+/// Elements and the subscript of the first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Bounded<E> {
+    pub(super) lower: i32,
+    pub(super) elements: Vec<E>,
+}
+
+impl Bounded<Option<Vec<u8>>> {
+    /// The same with every element that is not NULL read or written.
+    pub(super) fn try_map(
+        &self,
+        mut one: impl FnMut(&[u8]) -> Result<Vec<u8>, ValueFault>,
+    ) -> Result<Self, ValueFault> {
+        let elements = self.elements.iter().map(|element| {
+            let element = element.as_deref();
+            element.map(&mut one).transpose()
+        });
+        Ok(Self {
+            lower: self.lower,
+            elements: elements.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+/// Takes an array's text form apart into its elements' text forms; bounds are read and left.
 ///
 /// # Errors
-/// 22P02 for a malformed array, 22021 for a zero byte or invalid UTF-8, 0A000 for a nested array or explicit
-/// bounds.
+/// 22P02 for a malformed array, 2202E for bounds that do not fit it, 22021 for a zero byte or invalid UTF-8, 0A000 for
+/// a nested array.
 pub fn elements_from_text(bytes: &[u8]) -> Result<Elements, ValueFault> {
-    let malformed = || {
-        ValueFault::new(
-            SqlState::INVALID_TEXT_REPRESENTATION,
-            "malformed array literal",
-        )
+    Ok(from_text(bytes)?.elements)
+}
+
+/// As [`elements_from_text`], with the lower bound.
+pub(super) fn from_text(bytes: &[u8]) -> Result<Bounded<Option<Vec<u8>>>, ValueFault> {
+    let trimmed = skip_spaces(text::checked(bytes)?.as_bytes());
+    let (bounds, trimmed) = bounds(trimmed)?;
+    let elements = listed(trimmed)?;
+    let (lower, length) = bounds.unwrap_or((1, elements.len()));
+    if bounds.is_some() && elements.len() != length {
+        return Err(malformed());
+    }
+    Ok(Bounded { lower, elements })
+}
+
+fn malformed() -> ValueFault {
+    ValueFault::new(
+        SqlState::INVALID_TEXT_REPRESENTATION,
+        "malformed array literal",
+    )
+}
+
+/// What stands before the first brace: `[lower:upper]=`, or `[upper]=`; its lower bound and its length.
+type Bounds = Option<(i32, usize)>;
+
+fn bounds(text: &[u8]) -> Result<(Bounds, &[u8]), ValueFault> {
+    let [b'[', rest @ ..] = text else {
+        return Ok((None, text));
     };
-    let trimmed = text::checked(bytes)?.as_bytes();
-    let start = skip_spaces(trimmed);
-    let mut rest = match start {
-        [b'{', rest @ ..] => skip_spaces(rest),
-        [b'[', ..] => return Err(unsupported("an array with explicit bounds")),
-        _ => return Err(malformed()),
+    let (first, rest) = subscript(rest)?;
+    let (lower, upper, rest) = match rest {
+        [b':', rest @ ..] => {
+            let (upper, rest) = subscript(rest)?;
+            (first, upper, rest)
+        }
+        _ => (1, first, rest),
     };
+    let [b']', rest @ ..] = rest else {
+        return Err(malformed());
+    };
+    let rest = skip_spaces(rest);
+    if rest.starts_with(b"[") {
+        return Err(unsupported("an array of more than one dimension"));
+    }
+    let [b'=', rest @ ..] = rest else {
+        return Err(malformed());
+    };
+    let Some(length) = upper.checked_sub(lower).filter(|length| *length >= 0) else {
+        return Err(ValueFault::new(
+            SqlState::ARRAY_SUBSCRIPT_ERROR,
+            "upper bound cannot be less than lower bound",
+        ));
+    };
+    let length = usize::try_from(length)
+        .unwrap_or(usize::MAX)
+        .saturating_add(1);
+    Ok((Some((lower, length)), skip_spaces(rest)))
+}
+
+/// A number with a sign, as glibc's `atoi` reads one: the low 32 bits of a saturated long.
+fn subscript(text: &[u8]) -> Result<(i32, &[u8]), ValueFault> {
+    let sign = usize::from(matches!(text.first(), Some(b'+' | b'-')));
+    let digits = text[sign..]
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
+    let (number, rest) = text.split_at(sign + digits);
+    if digits == 0 {
+        return Err(malformed());
+    }
+    let minus = number.first() == Some(&b'-');
+    let value = number[sign..].iter().fold(0_i64, |value, digit| {
+        let digit = i64::from(digit - b'0');
+        let digit = if minus { -digit } else { digit };
+        value.saturating_mul(10).saturating_add(digit)
+    });
+    Ok((value as i32, rest))
+}
+
+/// The elements between braces.
+fn listed(start: &[u8]) -> Result<Elements, ValueFault> {
+    let [b'{', rest @ ..] = start else {
+        return Err(malformed());
+    };
+    let mut rest = skip_spaces(rest);
     let mut elements = Vec::new();
     if let [b'}', after @ ..] = rest {
         return if after.iter().copied().all(is_space) {
@@ -112,13 +207,12 @@ fn bare_element(mut rest: &[u8]) -> Option<(Option<Vec<u8>>, &[u8])> {
 /// # Errors
 /// 08P01 and 22P03 for a malformed array, 54000 for impossible dimensions, 0A000 for more than one dimension.
 pub fn elements_from_binary(bytes: &[u8]) -> Result<(u32, Elements), ValueFault> {
+    from_binary(bytes).map(|(oid, read)| (oid, read.elements))
+}
+
+/// As [`elements_from_binary`], with the lower bound.
+pub(super) fn from_binary(bytes: &[u8]) -> Result<(u32, Bounded<Option<Vec<u8>>>), ValueFault> {
     let malformed = |message| ValueFault::new(SqlState::INVALID_BINARY_REPRESENTATION, message);
-    let too_large = || {
-        ValueFault::new(
-            SqlState::PROGRAM_LIMIT_EXCEEDED,
-            "array size exceeds the maximum allowed",
-        )
-    };
     let mut rest = bytes;
     let dimensions = word(&mut rest)?;
     if dimensions < 0 {
@@ -134,58 +228,113 @@ pub fn elements_from_binary(bytes: &[u8]) -> Result<(u32, Elements), ValueFault>
     if dimensions > 1 {
         return Err(unsupported("an array of more than one dimension"));
     }
-    let mut elements = Vec::new();
+    let mut read = Bounded {
+        lower: 1,
+        elements: Vec::new(),
+    };
     if dimensions == 1 {
         let length = word(&mut rest)?;
-        let lower_bound = word(&mut rest)?;
-        if length < 0 || lower_bound.checked_add(length).is_none() {
+        let lower = word(&mut rest)?;
+        if length < 0 || lower.checked_add(length).is_none() {
             return Err(too_large());
         }
         for _ in 0..length {
-            let element = match usize::try_from(word(&mut rest)?) {
-                Ok(size) => {
-                    let (element, after) = rest
-                        .split_at_checked(size)
-                        .ok_or_else(|| malformed("insufficient data left in message"))?;
-                    rest = after;
-                    Some(element.to_vec())
-                }
-                Err(_) => None,
-            };
-            elements.push(element);
+            read.elements.push(take_element(&mut rest)?);
+        }
+        if length > 0 {
+            read.lower = lower;
         }
     }
     if rest.is_empty() {
-        Ok((element_oid, elements))
+        Ok((element_oid, read))
     } else {
         Err(left_over())
     }
 }
 
-/// Writes an array's text form from its elements' text forms, as `array_out` does.
-pub fn to_text(elements: &[Option<Vec<u8>>]) -> Vec<u8> {
-    let mut shown = vec![b'{'];
-    for (position, element) in elements.iter().enumerate() {
-        if position > 0 {
-            shown.push(b',');
-        }
-        match element {
-            None => shown.extend_from_slice(b"NULL"),
-            Some(element) if needs_quotes(element) => {
-                shown.push(b'"');
-                for byte in element {
-                    if matches!(byte, b'"' | b'\\') {
-                        shown.push(b'\\');
-                    }
-                    shown.push(*byte);
-                }
-                shown.push(b'"');
-            }
-            Some(element) => shown.extend_from_slice(element),
+/// Takes a length and an element off the front; a negative length is NULL.
+pub(super) fn take_element(rest: &mut &[u8]) -> Result<Option<Vec<u8>>, ValueFault> {
+    let Ok(size) = usize::try_from(word(rest)?) else {
+        return Ok(None);
+    };
+    let (element, after) = rest.split_at_checked(size).ok_or_else(|| {
+        ValueFault::new(
+            SqlState::INVALID_BINARY_REPRESENTATION,
+            "insufficient data left in message",
+        )
+    })?;
+    *rest = after;
+    Ok(Some(element.to_vec()))
+}
+
+/// Writes a length and an element; the length of NULL is -1.
+pub(super) fn push_element(out: &mut Vec<u8>, element: Option<&[u8]>) -> Result<(), ValueFault> {
+    match element {
+        None => out.extend_from_slice(&(-1_i32).to_be_bytes()),
+        Some(element) => {
+            out.extend_from_slice(&count(element.len())?.to_be_bytes());
+            out.extend_from_slice(element);
         }
     }
-    shown.push(b'}');
-    shown
+    Ok(())
+}
+
+fn count(length: usize) -> Result<i32, ValueFault> {
+    i32::try_from(length).map_err(|_| too_large())
+}
+
+fn too_large() -> ValueFault {
+    ValueFault::new(
+        SqlState::PROGRAM_LIMIT_EXCEEDED,
+        "array size exceeds the maximum allowed",
+    )
+}
+
+/// 42804 for an array of elements of another type than its own.
+pub fn wrong_element_type() -> ValueFault {
+    ValueFault::new(SqlState::DATATYPE_MISMATCH, "wrong element type")
+}
+
+/// Writes an array's text form from its elements' text forms, as `array_out` does.
+pub fn to_text(elements: &[Option<Vec<u8>>]) -> Vec<u8> {
+    let mut text = Vec::new();
+    write_list(elements, &mut text);
+    text
+}
+
+/// As [`to_text`], with bounds where the lower one is not 1.
+pub(super) fn shown(array: &Bounded<Option<Vec<u8>>>) -> Vec<u8> {
+    let mut text = Vec::new();
+    if array.lower != 1 && !array.elements.is_empty() {
+        let last = i64::from(array.lower) + array.elements.len() as i64 - 1;
+        text.extend_from_slice(format!("[{}:{last}]=", array.lower).as_bytes());
+    }
+    write_list(&array.elements, &mut text);
+    text
+}
+
+fn write_list(elements: &[Option<Vec<u8>>], text: &mut Vec<u8>) {
+    text.push(b'{');
+    for (position, element) in elements.iter().enumerate() {
+        if position > 0 {
+            text.push(b',');
+        }
+        match element {
+            None => text.extend_from_slice(b"NULL"),
+            Some(element) if needs_quotes(element) => {
+                text.push(b'"');
+                for byte in element {
+                    if matches!(byte, b'"' | b'\\') {
+                        text.push(b'\\');
+                    }
+                    text.push(*byte);
+                }
+                text.push(b'"');
+            }
+            Some(element) => text.extend_from_slice(element),
+        }
+    }
+    text.push(b'}');
 }
 
 /// Writes an array's binary form from its elements' binary forms, as `array_send` does.
@@ -193,14 +342,21 @@ pub fn to_text(elements: &[Option<Vec<u8>>]) -> Vec<u8> {
 /// # Errors
 /// 54000 when there are more elements, or longer ones, than the format can count.
 pub fn to_binary(element_oid: u32, elements: &[Option<Vec<u8>>]) -> Result<Vec<u8>, ValueFault> {
-    let count = |length: usize| {
-        i32::try_from(length).map_err(|_| {
-            ValueFault::new(
-                SqlState::PROGRAM_LIMIT_EXCEEDED,
-                "array size exceeds the maximum allowed",
-            )
-        })
-    };
+    sent(
+        element_oid,
+        &Bounded {
+            lower: 1,
+            elements: elements.to_vec(),
+        },
+    )
+}
+
+/// As [`to_binary`], with the lower bound.
+pub(super) fn sent(
+    element_oid: u32,
+    array: &Bounded<Option<Vec<u8>>>,
+) -> Result<Vec<u8>, ValueFault> {
+    let elements = &array.elements;
     let mut sent = Vec::new();
     sent.extend_from_slice(&i32::from(!elements.is_empty()).to_be_bytes());
     let nulls = elements.iter().any(Option::is_none);
@@ -208,16 +364,10 @@ pub fn to_binary(element_oid: u32, elements: &[Option<Vec<u8>>]) -> Result<Vec<u
     sent.extend_from_slice(&element_oid.to_be_bytes());
     if !elements.is_empty() {
         sent.extend_from_slice(&count(elements.len())?.to_be_bytes());
-        sent.extend_from_slice(&1_i32.to_be_bytes());
+        sent.extend_from_slice(&array.lower.to_be_bytes());
     }
     for element in elements {
-        match element {
-            None => sent.extend_from_slice(&(-1_i32).to_be_bytes()),
-            Some(element) => {
-                sent.extend_from_slice(&count(element.len())?.to_be_bytes());
-                sent.extend_from_slice(element);
-            }
-        }
+        push_element(&mut sent, element.as_deref())?;
     }
     Ok(sent)
 }
@@ -249,7 +399,7 @@ fn word(rest: &mut &[u8]) -> Result<i32, ValueFault> {
 fn unsupported(what: &str) -> ValueFault {
     ValueFault::new(
         SqlState::FEATURE_NOT_SUPPORTED,
-        format!("{what} does not go with a treated attribute: send a plain list of values"),
+        format!("{what} does not go with a treated attribute: send a list of one dimension"),
     )
 }
 
@@ -291,7 +441,9 @@ mod tests {
             ("{\"a}", "22P02"),
             ("{a\\", "22P02"),
             ("{{a}}", "0A000"),
-            ("[2:3]={a,b}", "0A000"),
+            ("[2:3]={a}", "22P02"),
+            ("[2:1]={a}", "2202E"),
+            ("[1:1][1:1]={{a}}", "0A000"),
         ] {
             let found = elements_from_text(text.as_bytes()).map_err(|fault| fault.sqlstate.0);
             assert_eq!(found, Err(sqlstate), "{text}");

@@ -1,6 +1,6 @@
-//! bytea: any bytes; text input in hex (`\x…`) or escape form, output always hex.
+//! bytea: any bytes; text in hex (`\x…`) or escape form.
 
-use super::ValueFault;
+use super::{TextSettings, ValueFault};
 use crate::ident::SqlState;
 
 /// Reads `\x` and pairs of digits with white space between them, or the escape form.
@@ -68,10 +68,25 @@ fn from_escapes(bytes: &[u8]) -> Result<Vec<u8>, ValueFault> {
     Ok(value)
 }
 
-/// Prints `\x` and the digits in lower case.
-pub(super) fn show(canonical: &[u8]) -> Vec<u8> {
+/// Prints `\x` and the digits in lower case, or the escape form (bytea.c, byteaout).
+pub(super) fn show(canonical: &[u8], settings: &TextSettings) -> Vec<u8> {
+    if settings.bytea_escaped {
+        return escaped(canonical);
+    }
     let mut shown = b"\\x".to_vec();
     shown.extend_from_slice(hex::encode(canonical).as_bytes());
+    shown
+}
+
+fn escaped(canonical: &[u8]) -> Vec<u8> {
+    let mut shown = Vec::with_capacity(canonical.len());
+    for byte in canonical {
+        match byte {
+            b'\\' => shown.extend_from_slice(b"\\\\"),
+            0x20..=0x7e => shown.push(*byte),
+            _ => shown.extend_from_slice(format!("\\{byte:03o}").as_bytes()),
+        }
+    }
     shown
 }
 
@@ -97,6 +112,12 @@ mod tests {
         for text in ["\\", "\\400", "\\08", "\\a", "a\\12", "\\X00"] {
             assert_eq!(of(text), Err("22P02"), "{text}");
         }
-        assert_eq!(show(&[0, 0xab]), b"\\x00ab".to_vec());
+        let hex = TextSettings::default();
+        assert_eq!(show(&[0, 0xab], &hex), b"\\x00ab".to_vec());
+        let escape = TextSettings {
+            bytea_escaped: true,
+            ..hex
+        };
+        assert_eq!(show(b"a\\\0\xff~", &escape), b"a\\\\\\000\\377~".to_vec());
     }
 }

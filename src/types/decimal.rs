@@ -51,11 +51,11 @@ impl Decimal {
         (self.digits.len() as i64).saturating_sub(self.point).max(0)
     }
 
-    /// Rounds half away from zero (numeric.c, round_var).
+    /// Rounds half away from zero, to tens and hundreds where the scale is negative (numeric.c, round_var).
     pub(super) fn round(mut self, scale: i64) -> Self {
         let keep = self.point.saturating_add(scale);
         if keep < 0 {
-            return Self::new(false, Vec::new(), 0, scale);
+            return Self::new(false, Vec::new(), 0, scale.max(0));
         }
         let keep = usize::try_from(keep).unwrap_or(usize::MAX);
         let up = self.digits.get(keep).is_some_and(|digit| *digit >= 5);
@@ -72,7 +72,7 @@ impl Decimal {
                 }
             }
         }
-        Self::new(self.negative, self.digits, self.point, scale)
+        Self::new(self.negative, self.digits, self.point, scale.max(0))
     }
 
     /// Cuts digits beyond the shown scale, as numeric_recv does.
@@ -83,9 +83,12 @@ impl Decimal {
         Self::new(self.negative, self.digits, self.point, self.display_scale)
     }
 
-    /// The send format with the fewest digits after the point that keep the value, but at least `scale`.
-    pub(super) fn canonical(mut self, scale: u16) -> Result<Vec<u8>, ValueFault> {
-        self.display_scale = self.scale_needed().max(i64::from(scale));
+    /// The send format with the fewest digits after the point that keep the value, but at least `scale`; without a
+    /// scale with the digits that are shown.
+    pub(super) fn canonical(mut self, scale: Option<u16>) -> Result<Vec<u8>, ValueFault> {
+        if let Some(scale) = scale {
+            self.display_scale = self.scale_needed().max(i64::from(scale));
+        }
         self.encode()
     }
 

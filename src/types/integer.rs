@@ -8,7 +8,7 @@ use crate::ident::SqlState;
 /// How wide an integer type is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Width {
-    /// `int2`, only as a declared parameter type
+    /// `int2`
     Int2,
     /// `int4`
     Int4,
@@ -17,9 +17,10 @@ pub(super) enum Width {
 }
 
 impl Width {
-    /// The width of a logical type; int8 for whatever is no int4.
+    /// The width of a logical type; int8 for whatever is no narrower integer.
     pub(super) fn of(logical: LogicalType) -> Self {
         match logical {
+            LogicalType::Int2 => Self::Int2,
             LogicalType::Int4 => Self::Int4,
             _ => Self::Int8,
         }
@@ -121,17 +122,17 @@ pub(super) fn send(canonical: &[u8], width: Width) -> Result<Vec<u8>, ValueFault
     }
 }
 
-/// Lets an integer into an int4, as the assignment cast from int8 does.
+/// Lets an integer into a narrower type, as the assignment cast from int8 does.
 ///
 /// # Errors
 /// 22003 when it does not fit.
-pub(super) fn narrow(canonical: Vec<u8>) -> Result<Vec<u8>, ValueFault> {
-    if Width::Int4.holds(value(&canonical, Width::Int8)?) {
+pub(super) fn narrow(canonical: Vec<u8>, width: Width) -> Result<Vec<u8>, ValueFault> {
+    if width.holds(value(&canonical, Width::Int8)?) {
         Ok(canonical)
     } else {
         Err(ValueFault::new(
             SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
-            "integer out of range",
+            format!("{} out of range", width.name()),
         ))
     }
 }
@@ -185,7 +186,7 @@ mod tests {
             Err("22P03")
         );
         assert_eq!(
-            narrow(canonical(1 << 40)).map_err(|f| f.sqlstate.0),
+            narrow(canonical(1 << 40), Width::Int4).map_err(|f| f.sqlstate.0),
             Err("22003")
         );
         assert_eq!(

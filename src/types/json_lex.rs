@@ -20,14 +20,27 @@ pub(super) enum Token<'t> {
     End,
 }
 
+/// What becomes of a string's escapes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Escapes {
+    /// they are replaced by what they stand for, as jsonb has them
+    Resolve,
+    /// only their form is checked, as json has them; the token's text is not the string's
+    Keep,
+}
+
 /// Takes tokens off the front of a text.
 pub(super) struct Lexer<'t> {
     rest: &'t str,
+    escapes: Escapes,
 }
 
 impl<'t> Lexer<'t> {
-    pub(super) fn new(text: &'t str) -> Self {
-        Self { rest: text }
+    pub(super) fn new(text: &'t str, escapes: Escapes) -> Self {
+        Self {
+            rest: text,
+            escapes,
+        }
     }
 
     /// The next token.
@@ -146,6 +159,9 @@ impl<'t> Lexer<'t> {
 
     fn code_point(&mut self) -> Result<char, ValueFault> {
         let unit = self.unit()?;
+        if self.escapes == Escapes::Keep {
+            return Ok(char::REPLACEMENT_CHARACTER);
+        }
         let code = match unit {
             0 => {
                 return Err(ValueFault::new(

@@ -1,240 +1,213 @@
-//! How a logical type is named on the wire and in SQL: OIDs, type modifiers, lengths.
+//! Logical types: what a client is shown, and the class whose canonical form the values have.
 //!
-//! Numbers are those of `pg_type` in PostgreSQL 15. It knows nothing of values.
+//! It knows nothing of values, OIDs or SQL.
 
-use super::{Equality, LogicalType, TypeClass};
+use super::datetime::IntervalFields;
+use super::named::{ArrayType, NamedType};
 
-/// Bytes of the length word that `varchar` and `numeric` count in their type modifier (VARHDRSZ).
-const MODIFIER_OFFSET: i32 = 4;
+/// A type as a client sees it, with its modifier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LogicalType {
+    /// `text`
+    Text,
+    /// `varchar` or `varchar(n)`, n in characters
+    Varchar(Option<u32>),
+    /// `char(n)`, n in characters; None is `bpchar` without a length
+    Char(Option<u32>),
+    /// `citext`, of the extension of that name
+    Citext(&'static NamedType),
+    /// an enum type
+    Enum(&'static NamedType),
+    /// `int2`
+    Int2,
+    /// `int4`
+    Int4,
+    /// `int8`
+    Int8,
+    /// `float4`
+    Float4,
+    /// `float8`
+    Float8,
+    /// `numeric(precision, scale)`
+    Numeric {
+        /// digits in all, 1..=1000
+        precision: u16,
+        /// digits after the point, -1000..=1000 (outside 0..=precision since PostgreSQL 15)
+        scale: i16,
+    },
+    /// `numeric` without a modifier
+    NumericAny,
+    /// `bool`
+    Bool,
+    /// `date`
+    Date,
+    /// `time(p)`; None is 6
+    Time(Option<u8>),
+    /// `timetz(p)`; None is 6
+    Timetz(Option<u8>),
+    /// `timestamp(p)`; None is 6
+    Timestamp(Option<u8>),
+    /// `timestamptz(p)`; None is 6
+    Timestamptz(Option<u8>),
+    /// `interval`, with the fields and the precision it keeps
+    Interval(IntervalFields),
+    /// `inet`
+    Inet,
+    /// `cidr`
+    Cidr,
+    /// `macaddr`
+    Macaddr,
+    /// `uuid`
+    Uuid,
+    /// `bytea`
+    Bytea,
+    /// `json`
+    Json,
+    /// `jsonb`
+    Jsonb,
+    /// an array of one dimension, of any of the others
+    Array(&'static ArrayType),
+}
+
+/// What the types of one key domain have in common: one canonical form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum TypeClass {
+    /// text, varchar: UTF-8 bytes
+    Text = 1,
+    /// int2, int4, int8: 8 bytes big-endian
+    Integer = 2,
+    /// numeric: the send format; with a scale at least so many digits after the point, more only where the value
+    /// has them; without one as many as were written
+    Numeric = 3,
+    /// bool: one byte
+    Bool = 4,
+    /// date: days since 2000-01-01, i32 big-endian
+    Date = 5,
+    /// timestamp: microseconds since 2000-01-01, i64 big-endian
+    Timestamp = 6,
+    /// timestamptz: microseconds since 2000-01-01 UTC, i64 big-endian
+    Timestamptz = 7,
+    /// uuid: 16 bytes
+    Uuid = 8,
+    /// bytea: as is
+    Bytea = 9,
+    /// jsonb: version byte 1 and the text PostgreSQL would print
+    Jsonb = 10,
+    /// char(n): UTF-8 bytes, without the spaces that pad it to n
+    Char = 11,
+    /// citext: UTF-8 bytes as written
+    Citext = 12,
+    /// float4, float8: the bits of a float8, big-endian
+    Float = 13,
+    /// time: microseconds since midnight, i64 big-endian
+    Time = 14,
+    /// timetz: microseconds since midnight, i64 big-endian, and seconds west of UTC, i32
+    Timetz = 15,
+    /// interval: microseconds i64, days i32, months i32, big-endian
+    Interval = 16,
+    /// inet, cidr: family, bits of the network, 4 or 16 bytes of the address
+    Network = 17,
+    /// macaddr: 6 bytes
+    Macaddr = 18,
+    /// json: UTF-8 bytes as written
+    Json = 19,
+    /// an enum: its label
+    Enum = 20,
+    /// an array: empty, or the lower bound i32 and for each element its length i32 (-1: NULL) and canonical form
+    Array = 21,
+}
+
+/// How PostgreSQL's `=` of a type stands to identity of its canonical form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Equality {
+    /// values are equal exactly where their canonical forms are the same bytes
+    Identity,
+    /// equal values can have different canonical forms: only a term over a normalised form can follow
+    NeedsTerm,
+    /// the type has no `=`
+    None,
+}
 
 impl LogicalType {
-    /// The type behind an OID and a type modifier (-1: none); None for what pgveil does not treat.
-    ///
-    /// `numeric` without a scale, with a negative scale or with a scale above its precision is not treated yet.
-    pub fn from_oid(oid: u32, typmod: i32) -> Option<Self> {
-        Some(match oid {
-            25 => Self::Text,
-            1043 if typmod < 0 => Self::Varchar(None),
-            1043 => Self::Varchar(Some(
-                u32::try_from(typmod - MODIFIER_OFFSET)
-                    .ok()
-                    .filter(|n| *n > 0)?,
-            )),
-            23 => Self::Int4,
-            20 => Self::Int8,
-            1700 => numeric_of(typmod)?,
-            16 => Self::Bool,
-            1082 => Self::Date,
-            1114 => Self::Timestamp(fraction_digits_of(typmod)?),
-            1184 => Self::Timestamptz(fraction_digits_of(typmod)?),
-            2950 => Self::Uuid,
-            17 => Self::Bytea,
-            3802 => Self::Jsonb,
-            _ => return None,
-        })
-    }
-
-    /// The type's OID.
-    pub fn oid(self) -> u32 {
-        match self {
-            Self::Text => 25,
-            Self::Varchar(_) => 1043,
-            Self::Int4 => 23,
-            Self::Int8 => 20,
-            Self::Numeric { .. } => 1700,
-            Self::Bool => 16,
-            Self::Date => 1082,
-            Self::Timestamp(_) => 1114,
-            Self::Timestamptz(_) => 1184,
-            Self::Uuid => 2950,
-            Self::Bytea => 17,
-            Self::Jsonb => 3802,
-        }
-    }
-
-    /// The OID of the type's array type.
-    pub fn array_oid(self) -> u32 {
-        match self {
-            Self::Text => 1009,
-            Self::Varchar(_) => 1015,
-            Self::Int4 => 1007,
-            Self::Int8 => 1016,
-            Self::Numeric { .. } => 1231,
-            Self::Bool => 1000,
-            Self::Date => 1182,
-            Self::Timestamp(_) => 1115,
-            Self::Timestamptz(_) => 1185,
-            Self::Uuid => 2951,
-            Self::Bytea => 1001,
-            Self::Jsonb => 3807,
-        }
-    }
-
-    /// The type modifier, as `atttypmod` and RowDescription have it; -1 for none.
-    pub fn typmod(self) -> i32 {
-        match self {
-            Self::Varchar(Some(limit)) => {
-                i32::try_from(limit).map_or(-1, |limit| limit.saturating_add(MODIFIER_OFFSET))
-            }
-            Self::Numeric { precision, scale } => {
-                ((i32::from(precision) << 16) | i32::from(scale)) + MODIFIER_OFFSET
-            }
-            Self::Timestamp(Some(digits)) | Self::Timestamptz(Some(digits)) => i32::from(digits),
-            Self::Text
-            | Self::Varchar(None)
-            | Self::Int4
-            | Self::Int8
-            | Self::Bool
-            | Self::Date
-            | Self::Timestamp(None)
-            | Self::Timestamptz(None)
-            | Self::Uuid
-            | Self::Bytea
-            | Self::Jsonb => -1,
-        }
-    }
-
-    /// The type's length in bytes as `pg_type.typlen` has it; -1 for a variable one.
-    pub fn typlen(self) -> i16 {
-        match self {
-            Self::Bool => 1,
-            Self::Int4 | Self::Date => 4,
-            Self::Int8 | Self::Timestamp(_) | Self::Timestamptz(_) => 8,
-            Self::Uuid => 16,
-            Self::Text | Self::Varchar(_) | Self::Numeric { .. } | Self::Bytea | Self::Jsonb => -1,
-        }
-    }
-
     /// The class whose canonical form the type's values have.
     pub fn class(self) -> TypeClass {
         match self {
             Self::Text | Self::Varchar(_) => TypeClass::Text,
-            Self::Int4 | Self::Int8 => TypeClass::Integer,
-            Self::Numeric { .. } => TypeClass::Numeric,
+            Self::Char(_) => TypeClass::Char,
+            Self::Citext(_) => TypeClass::Citext,
+            Self::Enum(_) => TypeClass::Enum,
+            Self::Int2 | Self::Int4 | Self::Int8 => TypeClass::Integer,
+            Self::Float4 | Self::Float8 => TypeClass::Float,
+            Self::Numeric { .. } | Self::NumericAny => TypeClass::Numeric,
             Self::Bool => TypeClass::Bool,
             Self::Date => TypeClass::Date,
+            Self::Time(_) => TypeClass::Time,
+            Self::Timetz(_) => TypeClass::Timetz,
             Self::Timestamp(_) => TypeClass::Timestamp,
             Self::Timestamptz(_) => TypeClass::Timestamptz,
+            Self::Interval(_) => TypeClass::Interval,
+            Self::Inet | Self::Cidr => TypeClass::Network,
+            Self::Macaddr => TypeClass::Macaddr,
             Self::Uuid => TypeClass::Uuid,
             Self::Bytea => TypeClass::Bytea,
+            Self::Json => TypeClass::Json,
             Self::Jsonb => TypeClass::Jsonb,
+            Self::Array(_) => TypeClass::Array,
         }
     }
 
     /// How PostgreSQL's `=` of the type stands to identity of the canonical form.
+    ///
+    /// Two timetz are equal only with the same zone (date.c, timetz_cmp_internal), so identity follows. Equality of
+    /// arrays is that of their elements, bounds included (arrayfuncs.c, array_eq).
     pub fn equality(self) -> Equality {
         match self {
             Self::Text
             | Self::Varchar(_)
+            | Self::Char(Some(_))
+            | Self::Enum(_)
+            | Self::Int2
             | Self::Int4
             | Self::Int8
             | Self::Numeric { .. }
             | Self::Bool
             | Self::Date
+            | Self::Time(_)
+            | Self::Timetz(_)
             | Self::Timestamp(_)
             | Self::Timestamptz(_)
+            | Self::Inet
+            | Self::Cidr
+            | Self::Macaddr
             | Self::Uuid
             | Self::Bytea => Equality::Identity,
-            Self::Jsonb => Equality::NeedsTerm,
+            Self::Char(None)
+            | Self::Citext(_)
+            | Self::Float4
+            | Self::Float8
+            | Self::NumericAny
+            | Self::Interval(_)
+            | Self::Jsonb => Equality::NeedsTerm,
+            Self::Json => Equality::None,
+            Self::Array(array) => array.element.equality(),
         }
     }
 
-    /// The type as SQL, in the words of PostgreSQL's `format_type`.
-    pub fn sql(self) -> String {
+    /// The type for whose text a number without a unit is in seconds: only the fields of an interval's type say more,
+    /// and those only of a literal.
+    pub fn without_fields(self) -> Self {
         match self {
-            Self::Text => "text".to_owned(),
-            Self::Varchar(None) => "character varying".to_owned(),
-            Self::Varchar(Some(limit)) => format!("character varying({limit})"),
-            Self::Int4 => "integer".to_owned(),
-            Self::Int8 => "bigint".to_owned(),
-            Self::Numeric { precision, scale } => format!("numeric({precision},{scale})"),
-            Self::Bool => "boolean".to_owned(),
-            Self::Date => "date".to_owned(),
-            Self::Timestamp(None) => "timestamp without time zone".to_owned(),
-            Self::Timestamp(Some(digits)) => format!("timestamp({digits}) without time zone"),
-            Self::Timestamptz(None) => "timestamp with time zone".to_owned(),
-            Self::Timestamptz(Some(digits)) => format!("timestamp({digits}) with time zone"),
-            Self::Uuid => "uuid".to_owned(),
-            Self::Bytea => "bytea".to_owned(),
-            Self::Jsonb => "jsonb".to_owned(),
+            Self::Interval(_) => Self::Interval(IntervalFields::ALL),
+            other => other,
         }
     }
 
-    /// Digits after the point that a numeric always has; 0 for every other type.
-    pub(super) fn numeric_scale(self) -> u16 {
+    /// Digits after the point that a numeric always has; None for one that keeps what was written.
+    pub(super) fn display_scale(self) -> Option<u16> {
         match self {
-            Self::Numeric { scale, .. } => scale,
-            _ => 0,
+            Self::Numeric { scale, .. } => Some(u16::try_from(scale).unwrap_or(0)),
+            _ => None,
         }
-    }
-}
-
-/// Splits numeric's modifier: precision above, an 11-bit signed scale below (PostgreSQL 15, numeric.c).
-fn numeric_of(typmod: i32) -> Option<LogicalType> {
-    let packed = typmod.checked_sub(MODIFIER_OFFSET).filter(|m| *m >= 0)?;
-    let precision = u16::try_from(packed >> 16).ok()?;
-    let scale = u16::try_from(packed & 0x7ff).ok()?;
-    // A set sign bit reads as a scale of 1024 or more here, which exceeds every precision.
-    (1..=1000).contains(&precision).then_some(())?;
-    (scale <= precision).then_some(LogicalType::Numeric { precision, scale })
-}
-
-/// A timestamp's modifier: digits of the seconds' fraction, 0 to 6.
-fn fraction_digits_of(typmod: i32) -> Option<Option<u8>> {
-    match typmod {
-        ..0 => Some(None),
-        0..=6 => u8::try_from(typmod).ok().map(Some),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn oids_and_modifiers_go_there_and_back() {
-        for logical in [
-            LogicalType::Text,
-            LogicalType::Varchar(None),
-            LogicalType::Varchar(Some(1)),
-            LogicalType::Varchar(Some(10_485_760)),
-            LogicalType::Int4,
-            LogicalType::Int8,
-            LogicalType::Numeric {
-                precision: 12,
-                scale: 2,
-            },
-            LogicalType::Numeric {
-                precision: 1000,
-                scale: 1000,
-            },
-            LogicalType::Bool,
-            LogicalType::Date,
-            LogicalType::Timestamp(None),
-            LogicalType::Timestamp(Some(0)),
-            LogicalType::Timestamptz(Some(6)),
-            LogicalType::Uuid,
-            LogicalType::Bytea,
-            LogicalType::Jsonb,
-        ] {
-            assert_eq!(
-                LogicalType::from_oid(logical.oid(), logical.typmod()),
-                Some(logical)
-            );
-        }
-    }
-
-    #[test]
-    fn what_is_not_treated_has_no_logical_type() {
-        assert_eq!(LogicalType::from_oid(1700, -1), None);
-        assert_eq!(
-            LogicalType::from_oid(1700, ((3 << 16) | (0x7ff & -2)) + 4),
-            None
-        );
-        assert_eq!(LogicalType::from_oid(1700, ((2 << 16) | 5) + 4), None);
-        assert_eq!(LogicalType::from_oid(1043, 3), None);
-        assert_eq!(LogicalType::from_oid(1114, 7), None);
-        assert_eq!(LogicalType::from_oid(701, -1), None);
     }
 }

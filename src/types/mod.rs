@@ -1,7 +1,8 @@
 //! PostgreSQL values: text and binary form ↔ canonical form.
 //!
-//! The canonical form is what is sealed: PostgreSQL's binary send format, except that all integers are
-//! 8 bytes and that jsonb is the text PostgreSQL would print. It knows nothing of keys, policy or columns.
+//! The canonical form is what is sealed: PostgreSQL's binary send format, except that all integers and floats are
+//! 8 bytes, that jsonb is the text PostgreSQL would print, that a network address has no mark of inet or cidr, and
+//! that an array holds its elements' canonical forms. It knows nothing of keys, policy or columns.
 //!
 //! [`from_text`], [`from_binary`] and [`from_wire`] do what the type's input functions do *without* a type
 //! modifier, as PostgreSQL does for a literal or a parameter: `numeric(10,2)` keeps a third digit there, so that
@@ -10,96 +11,38 @@
 
 mod boolean;
 mod bytea;
+mod character;
 mod datetime;
 mod decimal;
+mod float;
 mod integer;
 mod json;
 mod json_lex;
+mod jsonb;
+mod list;
 mod logical;
+mod macaddr;
+mod named;
+mod names;
+mod network;
 mod normal;
 mod numeric;
+mod settings;
 mod text;
 mod uuid;
 mod wire;
 
 pub mod array;
 
+pub use datetime::IntervalFields;
+pub use logical::{Equality, LogicalType, TypeClass};
+pub use named::{ArrayType, NamedType};
 pub use normal::{has_normal_form, normal};
-pub use wire::from_wire;
+pub use settings::{IntervalStyle, TextSettings};
+pub use wire::{Declared, Target, from_wire};
 
 use crate::ident::SqlState;
-use datetime::Zoned;
-
-/// A type as a client sees it, with its modifier.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum LogicalType {
-    /// `text`
-    Text,
-    /// `varchar` or `varchar(n)`, n in characters
-    Varchar(Option<u32>),
-    /// `int4`
-    Int4,
-    /// `int8`
-    Int8,
-    /// `numeric(precision, scale)`; a numeric without a scale is not supported yet
-    Numeric {
-        /// digits in all, 1..=1000
-        precision: u16,
-        /// digits after the point, 0..=precision
-        scale: u16,
-    },
-    /// `bool`
-    Bool,
-    /// `date`
-    Date,
-    /// `timestamp(p)`; None is 6
-    Timestamp(Option<u8>),
-    /// `timestamptz(p)`; None is 6
-    Timestamptz(Option<u8>),
-    /// `uuid`
-    Uuid,
-    /// `bytea`
-    Bytea,
-    /// `jsonb`
-    Jsonb,
-}
-
-/// What the types of one key domain have in common: one canonical form.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum TypeClass {
-    /// text, varchar: UTF-8 bytes
-    Text = 1,
-    /// int4, int8: 8 bytes big-endian
-    Integer = 2,
-    /// numeric(p,s): the send format, at least `s` digits after the point, more only where the value has them
-    Numeric = 3,
-    /// bool: one byte
-    Bool = 4,
-    /// date: days since 2000-01-01, i32 big-endian
-    Date = 5,
-    /// timestamp: microseconds since 2000-01-01, i64 big-endian
-    Timestamp = 6,
-    /// timestamptz: microseconds since 2000-01-01 UTC, i64 big-endian
-    Timestamptz = 7,
-    /// uuid: 16 bytes
-    Uuid = 8,
-    /// bytea: as is
-    Bytea = 9,
-    /// jsonb: version byte 1 and the text PostgreSQL would print
-    Jsonb = 10,
-}
-
-/// How PostgreSQL's `=` of a type stands to identity of its canonical form.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Equality {
-    /// values are equal exactly where their canonical forms are the same bytes
-    Identity,
-    /// equal values can have different canonical forms: only a term over a normalised form can follow
-    NeedsTerm,
-    /// the type has no `=`
-    None,
-}
+use datetime::{Zoned, interval};
 
 /// A value that PostgreSQL would not take, or that pgveil cannot: never with the value in it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -137,25 +80,8 @@ impl ValueFault {
     }
 }
 
-/// The settings of a session that decide how values look as text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TextSettings {
-    /// `DateStyle` as reported, for example `ISO, MDY`.
-    pub date_style: String,
-    /// `TimeZone` as reported, for example `Europe/Berlin`.
-    pub time_zone: String,
-}
-
-impl Default for TextSettings {
-    fn default() -> Self {
-        Self {
-            date_style: "ISO, MDY".to_owned(),
-            time_zone: "UTC".to_owned(),
-        }
-    }
-}
-
-/// Reads a value's text form, as the type's input function without a type modifier.
+/// Reads a value's text form, as the type's input function without a type modifier; only an interval's fields say
+/// what a number without a unit is, as PostgreSQL has it for a literal.
 ///
 /// # Errors
 /// PostgreSQL's SQLSTATE for what PostgreSQL refuses; 0A000 for a form that pgveil does not read.
@@ -164,18 +90,38 @@ pub fn from_text(
     bytes: &[u8],
     settings: &TextSettings,
 ) -> Result<Vec<u8>, ValueFault> {
+    if let LogicalType::Array(array) = target {
+        return list::parse(array, bytes, settings);
+    }
     let text = text::checked(bytes)?;
-    match target.class() {
-        TypeClass::Text => Ok(bytes.to_vec()),
-        TypeClass::Integer => integer::parse(text, integer::Width::of(target)),
-        TypeClass::Numeric => numeric::parse(text, target.numeric_scale()),
-        TypeClass::Bool => boolean::parse(text),
-        TypeClass::Date => datetime::parse_date(text, settings),
-        TypeClass::Timestamp => datetime::parse_timestamp(text, Zoned::Without, settings),
-        TypeClass::Timestamptz => datetime::parse_timestamp(text, Zoned::With, settings),
-        TypeClass::Uuid => uuid::parse(text),
-        TypeClass::Bytea => bytea::parse(bytes),
-        TypeClass::Jsonb => json::parse(text),
+    match target {
+        LogicalType::Text | LogicalType::Varchar(_) | LogicalType::Citext(_) => Ok(bytes.to_vec()),
+        LogicalType::Char(limit) => Ok(character::canonical(bytes.to_vec(), limit)),
+        LogicalType::Enum(named) => named.label(text).map(|label| label.as_bytes().to_vec()),
+        LogicalType::Int2 | LogicalType::Int4 | LogicalType::Int8 => {
+            integer::parse(text, integer::Width::of(target))
+        }
+        LogicalType::Float4 => float::parse(text, float::Width::Single),
+        LogicalType::Float8 => float::parse(text, float::Width::Double),
+        LogicalType::Numeric { .. } | LogicalType::NumericAny => {
+            numeric::parse(text, target.display_scale())
+        }
+        LogicalType::Bool => boolean::parse(text),
+        LogicalType::Date => datetime::parse_date(text, settings),
+        LogicalType::Time(_) => datetime::parse_time(text, settings),
+        LogicalType::Timetz(_) => datetime::parse_timetz(text, settings),
+        LogicalType::Timestamp(_) => datetime::parse_timestamp(text, Zoned::Without, settings),
+        LogicalType::Timestamptz(_) => datetime::parse_timestamp(text, Zoned::With, settings),
+        LogicalType::Interval(fields) => interval::parse(text, fields, settings),
+        LogicalType::Inet => network::parse(text, network::Kind::Inet),
+        LogicalType::Cidr => network::parse(text, network::Kind::Cidr),
+        LogicalType::Macaddr => macaddr::parse(text),
+        LogicalType::Uuid => uuid::parse(text),
+        LogicalType::Bytea => bytea::parse(bytes),
+        LogicalType::Json => json::parse(text),
+        LogicalType::Jsonb => jsonb::parse(text),
+        // Answered above.
+        LogicalType::Array(_) => Err(ValueFault::not_canonical("array")),
     }
 }
 
@@ -184,21 +130,40 @@ pub fn from_text(
 /// # Errors
 /// PostgreSQL's SQLSTATE for what PostgreSQL refuses (08P01 too short, 22P03 malformed, 22003 or 22008 out of range).
 pub fn from_binary(target: LogicalType, bytes: &[u8]) -> Result<Vec<u8>, ValueFault> {
-    match target.class() {
-        TypeClass::Text => text::checked(bytes).map(|text| text.as_bytes().to_vec()),
-        TypeClass::Integer => integer::receive(bytes, integer::Width::of(target)),
-        TypeClass::Numeric => numeric::receive(bytes, target.numeric_scale()),
-        TypeClass::Bool => boolean::receive(bytes),
-        TypeClass::Date => datetime::receive_date(bytes),
-        TypeClass::Timestamp => datetime::receive_timestamp(bytes, Zoned::Without),
-        TypeClass::Timestamptz => datetime::receive_timestamp(bytes, Zoned::With),
-        TypeClass::Uuid => exact::<16>(bytes).map(|id| id.to_vec()),
-        TypeClass::Bytea => Ok(bytes.to_vec()),
-        TypeClass::Jsonb => json::receive(bytes),
+    let as_text = || text::checked(bytes).map(|text| text.as_bytes().to_vec());
+    match target {
+        LogicalType::Text | LogicalType::Varchar(_) | LogicalType::Citext(_) => as_text(),
+        LogicalType::Char(limit) => as_text().map(|text| character::canonical(text, limit)),
+        LogicalType::Enum(named) => named
+            .label(text::checked(bytes)?)
+            .map(|label| label.as_bytes().to_vec()),
+        LogicalType::Int2 | LogicalType::Int4 | LogicalType::Int8 => {
+            integer::receive(bytes, integer::Width::of(target))
+        }
+        LogicalType::Float4 => float::receive(bytes, float::Width::Single),
+        LogicalType::Float8 => float::receive(bytes, float::Width::Double),
+        LogicalType::Numeric { .. } | LogicalType::NumericAny => {
+            numeric::receive(bytes, target.display_scale())
+        }
+        LogicalType::Bool => boolean::receive(bytes),
+        LogicalType::Date => datetime::receive_date(bytes),
+        LogicalType::Time(_) => datetime::receive_time(bytes),
+        LogicalType::Timetz(_) => datetime::receive_timetz(bytes),
+        LogicalType::Timestamp(_) => datetime::receive_timestamp(bytes, Zoned::Without),
+        LogicalType::Timestamptz(_) => datetime::receive_timestamp(bytes, Zoned::With),
+        LogicalType::Interval(_) => exact::<16>(bytes).map(|value| value.to_vec()),
+        LogicalType::Inet => network::receive(bytes, network::Kind::Inet),
+        LogicalType::Cidr => network::receive(bytes, network::Kind::Cidr),
+        LogicalType::Macaddr => exact::<6>(bytes).map(|address| address.to_vec()),
+        LogicalType::Uuid => exact::<16>(bytes).map(|id| id.to_vec()),
+        LogicalType::Bytea => Ok(bytes.to_vec()),
+        LogicalType::Json => json::parse(text::checked(bytes)?),
+        LogicalType::Jsonb => jsonb::receive(bytes),
+        LogicalType::Array(array) => list::receive(array, bytes),
     }
 }
 
-/// Writes a canonical value as PostgreSQL would print it under these settings (`bytea_output` is hex).
+/// Writes a canonical value as PostgreSQL would print it under these settings.
 ///
 /// # Errors
 /// XX001 when the bytes are not a canonical form of the type; 0A000 when the time zone is not known to pgveil.
@@ -207,17 +172,33 @@ pub fn to_text(
     canonical: &[u8],
     settings: &TextSettings,
 ) -> Result<Vec<u8>, ValueFault> {
-    match source.class() {
-        TypeClass::Text => Ok(canonical.to_vec()),
-        TypeClass::Integer => integer::show(canonical, integer::Width::of(source)),
-        TypeClass::Numeric => numeric::show(canonical),
-        TypeClass::Bool => boolean::show(canonical),
-        TypeClass::Date => datetime::show_date(canonical, settings),
-        TypeClass::Timestamp => datetime::show_timestamp(canonical, Zoned::Without, settings),
-        TypeClass::Timestamptz => datetime::show_timestamp(canonical, Zoned::With, settings),
-        TypeClass::Uuid => uuid::show(canonical),
-        TypeClass::Bytea => Ok(bytea::show(canonical)),
-        TypeClass::Jsonb => json::show(canonical),
+    match source {
+        LogicalType::Text | LogicalType::Varchar(_) | LogicalType::Citext(_) => {
+            Ok(canonical.to_vec())
+        }
+        LogicalType::Char(limit) => character::padded(canonical, limit),
+        LogicalType::Enum(named) => named.stored(canonical),
+        LogicalType::Int2 | LogicalType::Int4 | LogicalType::Int8 => {
+            integer::show(canonical, integer::Width::of(source))
+        }
+        LogicalType::Float4 => float::show(canonical, float::Width::Single, settings),
+        LogicalType::Float8 => float::show(canonical, float::Width::Double, settings),
+        LogicalType::Numeric { .. } | LogicalType::NumericAny => numeric::show(canonical),
+        LogicalType::Bool => boolean::show(canonical),
+        LogicalType::Date => datetime::show_date(canonical, settings),
+        LogicalType::Time(_) => datetime::show_time(canonical),
+        LogicalType::Timetz(_) => datetime::show_timetz(canonical),
+        LogicalType::Timestamp(_) => datetime::show_timestamp(canonical, Zoned::Without, settings),
+        LogicalType::Timestamptz(_) => datetime::show_timestamp(canonical, Zoned::With, settings),
+        LogicalType::Interval(_) => interval::show(canonical, settings),
+        LogicalType::Inet => network::show(canonical, network::Kind::Inet),
+        LogicalType::Cidr => network::show(canonical, network::Kind::Cidr),
+        LogicalType::Macaddr => macaddr::show(canonical),
+        LogicalType::Uuid => uuid::show(canonical),
+        LogicalType::Bytea => Ok(bytea::show(canonical, settings)),
+        LogicalType::Json => json::stored(canonical),
+        LogicalType::Jsonb => jsonb::show(canonical),
+        LogicalType::Array(array) => list::show(array, canonical, settings),
     }
 }
 
@@ -226,16 +207,33 @@ pub fn to_text(
 /// # Errors
 /// XX001 when the bytes are not a canonical form of the type.
 pub fn to_binary(source: LogicalType, canonical: &[u8]) -> Result<Vec<u8>, ValueFault> {
-    match source.class() {
-        TypeClass::Text | TypeClass::Bytea => Ok(canonical.to_vec()),
-        TypeClass::Integer => integer::send(canonical, integer::Width::of(source)),
-        TypeClass::Numeric => numeric::send(canonical),
-        TypeClass::Bool => boolean::send(canonical),
-        TypeClass::Date => datetime::send_date(canonical),
-        TypeClass::Timestamp => datetime::send_timestamp(canonical, Zoned::Without),
-        TypeClass::Timestamptz => datetime::send_timestamp(canonical, Zoned::With),
-        TypeClass::Uuid => stored::<16>(canonical, "uuid").map(|id| id.to_vec()),
-        TypeClass::Jsonb => json::send(canonical),
+    match source {
+        LogicalType::Text
+        | LogicalType::Varchar(_)
+        | LogicalType::Citext(_)
+        | LogicalType::Bytea => Ok(canonical.to_vec()),
+        LogicalType::Char(limit) => character::padded(canonical, limit),
+        LogicalType::Enum(named) => named.stored(canonical),
+        LogicalType::Int2 | LogicalType::Int4 | LogicalType::Int8 => {
+            integer::send(canonical, integer::Width::of(source))
+        }
+        LogicalType::Float4 => float::send(canonical, float::Width::Single),
+        LogicalType::Float8 => float::send(canonical, float::Width::Double),
+        LogicalType::Numeric { .. } | LogicalType::NumericAny => numeric::send(canonical),
+        LogicalType::Bool => boolean::send(canonical),
+        LogicalType::Date => datetime::send_date(canonical),
+        LogicalType::Time(_) => datetime::send_time(canonical),
+        LogicalType::Timetz(_) => datetime::send_timetz(canonical),
+        LogicalType::Timestamp(_) => datetime::send_timestamp(canonical, Zoned::Without),
+        LogicalType::Timestamptz(_) => datetime::send_timestamp(canonical, Zoned::With),
+        LogicalType::Interval(_) => stored::<16>(canonical, "interval").map(|i| i.to_vec()),
+        LogicalType::Inet => network::send(canonical, network::Kind::Inet),
+        LogicalType::Cidr => network::send(canonical, network::Kind::Cidr),
+        LogicalType::Macaddr => stored::<6>(canonical, "macaddr").map(|address| address.to_vec()),
+        LogicalType::Uuid => stored::<16>(canonical, "uuid").map(|id| id.to_vec()),
+        LogicalType::Json => json::stored(canonical),
+        LogicalType::Jsonb => jsonb::send(canonical),
+        LogicalType::Array(array) => list::send(array, canonical),
     }
 }
 
@@ -253,19 +251,37 @@ pub fn coerce(
 ) -> Result<Vec<u8>, ValueFault> {
     match target {
         LogicalType::Varchar(Some(limit)) => text::limit(canonical, limit, explicit_cast),
-        LogicalType::Int4 => integer::narrow(canonical),
+        LogicalType::Char(limit) => character::coerce(canonical, limit, explicit_cast),
+        LogicalType::Int2 | LogicalType::Int4 => {
+            integer::narrow(canonical, integer::Width::of(target))
+        }
+        LogicalType::Float4 => float::narrow(canonical),
         LogicalType::Numeric { precision, scale } => numeric::coerce(&canonical, precision, scale),
+        LogicalType::Time(Some(digits)) => datetime::round_time(canonical, digits),
+        LogicalType::Timetz(Some(digits)) => datetime::round_timetz(canonical, digits),
         LogicalType::Timestamp(Some(digits)) => datetime::round(&canonical, digits, Zoned::Without),
         LogicalType::Timestamptz(Some(digits)) => datetime::round(&canonical, digits, Zoned::With),
+        LogicalType::Interval(fields) => interval::coerce(canonical, fields),
+        LogicalType::Cidr => network::as_cidr(canonical),
+        LogicalType::Array(array) => list::coerce(array, canonical, explicit_cast),
         LogicalType::Text
         | LogicalType::Varchar(None)
+        | LogicalType::Citext(_)
+        | LogicalType::Enum(_)
         | LogicalType::Int8
+        | LogicalType::Float8
+        | LogicalType::NumericAny
         | LogicalType::Bool
         | LogicalType::Date
+        | LogicalType::Time(None)
+        | LogicalType::Timetz(None)
         | LogicalType::Timestamp(None)
         | LogicalType::Timestamptz(None)
+        | LogicalType::Inet
+        | LogicalType::Macaddr
         | LogicalType::Uuid
         | LogicalType::Bytea
+        | LogicalType::Json
         | LogicalType::Jsonb => Ok(canonical),
     }
 }

@@ -16,6 +16,12 @@ pub fn has_normal_form(class: TypeClass) -> bool {
 pub fn normal(class: TypeClass, canonical: &[u8]) -> Option<Cow<'_, [u8]>> {
     match class {
         TypeClass::Jsonb => Some(Cow::Owned(document(canonical))),
+        TypeClass::Char => Some(Cow::Owned(without_padding(canonical))),
+        TypeClass::Numeric => Some(Cow::Owned(without_scale(canonical))),
+        TypeClass::Float => Some(Cow::Owned(one_zero_and_one_nan(canonical))),
+        TypeClass::Interval => Some(Cow::Owned(length_of(canonical))),
+        // The server's own lower(), by the collation of the database; no `=` at all; what its elements' class decides.
+        TypeClass::Citext | TypeClass::Json | TypeClass::Array => None,
         // Equality is identity.
         TypeClass::Text
         | TypeClass::Integer
@@ -24,9 +30,58 @@ pub fn normal(class: TypeClass, canonical: &[u8]) -> Option<Cow<'_, [u8]>> {
         | TypeClass::Timestamp
         | TypeClass::Timestamptz
         | TypeClass::Uuid
-        | TypeClass::Bytea
-        | TypeClass::Numeric => Some(Cow::Borrowed(canonical)),
+        | TypeClass::Time
+        | TypeClass::Timetz
+        | TypeClass::Network
+        | TypeClass::Macaddr
+        | TypeClass::Enum
+        | TypeClass::Bytea => Some(Cow::Borrowed(canonical)),
     }
+}
+
+/// char: spaces at the end do not count (varchar.c, bpchareq).
+fn without_padding(canonical: &[u8]) -> Vec<u8> {
+    let kept = canonical.iter().rposition(|byte| *byte != b' ');
+    canonical[..kept.map_or(0, |last| last + 1)].to_vec()
+}
+
+/// numeric: the scale, the fourth word of the send format, says only how a value is shown.
+fn without_scale(canonical: &[u8]) -> Vec<u8> {
+    let mut normal = canonical.to_vec();
+    if let Some(scale) = normal.get_mut(6..8) {
+        scale.fill(0);
+    }
+    normal
+}
+
+/// float: -0.0 equals 0.0, and a NaN every other one (float.h, float8_eq).
+fn one_zero_and_one_nan(canonical: &[u8]) -> Vec<u8> {
+    let Ok(bits) = <[u8; 8]>::try_from(canonical) else {
+        return canonical.to_vec();
+    };
+    let value = f64::from_be_bytes(bits);
+    let normal = match value {
+        0.0 => 0.0,
+        _ if value.is_nan() => f64::NAN,
+        _ => value,
+    };
+    normal.to_be_bytes().to_vec()
+}
+
+/// interval: months of 30 days and days of 24 hours, in microseconds (timestamp.c, interval_cmp_value).
+fn length_of(canonical: &[u8]) -> Vec<u8> {
+    const DAY_US: i128 = 86_400_000_000;
+    let Some((time, rest)) = canonical.split_first_chunk::<8>() else {
+        return canonical.to_vec();
+    };
+    let (Some((days, rest)), Some(months)) = (rest.split_first_chunk::<4>(), rest.last_chunk::<4>())
+    else {
+        return canonical.to_vec();
+    };
+    let months = if rest.len() == 4 { months } else { &[0; 4] };
+    let days = i128::from(i32::from_be_bytes(*days)) + 30 * i128::from(i32::from_be_bytes(*months));
+    let length = days * DAY_US + i128::from(i64::from_be_bytes(*time));
+    length.to_be_bytes().to_vec()
 }
 
 /// A jsonb document with each number without its trailing zeros. Its keys are in order already, its texts are escaped
@@ -111,6 +166,29 @@ mod tests {
             ),
         ] {
             assert_eq!(normal_text(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn values_that_are_equal_have_one_normal_form() {
+        use crate::types::IntervalFields;
+        let interval = LogicalType::Interval(IntervalFields::ALL);
+        for (logical, texts, other) in [
+            (LogicalType::Float8, ["0", "-0.0", "0e5"], "1"),
+            (LogicalType::Float4, ["NaN", "-nan", " nan"], "Infinity"),
+            (LogicalType::NumericAny, ["100", "1e2", "100.00"], "1"),
+            (LogicalType::Char(None), ["a", "a ", "a   "], " a"),
+            (interval, ["1 month", "30 days", "29 days 24:00"], "1 day"),
+        ] {
+            let normal = |text: &str| {
+                let canonical = from_text(logical, text.as_bytes(), &TextSettings::default());
+                let canonical = canonical.unwrap();
+                normal(logical.class(), &canonical).unwrap().into_owned()
+            };
+            let [first, second, third] = texts.map(normal);
+            assert_eq!(first, second, "{logical:?}");
+            assert_eq!(first, third, "{logical:?}");
+            assert_ne!(first, normal(other), "{logical:?}");
         }
     }
 

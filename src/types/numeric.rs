@@ -1,8 +1,8 @@
-//! numeric(p,s): canonical as PostgreSQL's send format with no zero group at either end.
+//! numeric: canonical as PostgreSQL's send format with no zero group at either end.
 //!
-//! A value that fits its scale is kept with exactly that many digits after the point, so that equal values are
-//! equal bytes; one that does not fit (only compared, never stored) is kept with as few as it needs, so that it
-//! equals nothing stored.
+//! Of a numeric(p,s), a value that fits its scale is kept with exactly that many digits after the point, so that equal
+//! values are equal bytes; one that does not fit (only compared, never stored) is kept with as few as it needs, so
+//! that it equals nothing stored. Without a scale (None here) every value is kept with the digits it was written with.
 
 use super::decimal::{DISPLAY_SCALE_MAX, Decimal, in_range, literal};
 use super::{ValueFault, integer, is_space, left_over, short_message};
@@ -15,6 +15,9 @@ const NOT_A_NUMBER: u16 = 0xc000;
 const INFINITE: u16 = 0xd000;
 const MINUS_INFINITE: u16 = 0xf000;
 
+/// The scale that PostgreSQL sends with an infinity: bits of the infinity's own mark.
+const INFINITE_SCALE: u8 = 0x20;
+
 /// What a numeric can be.
 enum Number {
     Finite(Decimal),
@@ -26,7 +29,7 @@ enum Number {
 ///
 /// # Errors
 /// 22P02 for a malformed one, 22003 for one beyond numeric's own range.
-pub(super) fn parse(text: &str, scale: u16) -> Result<Vec<u8>, ValueFault> {
+pub(super) fn parse(text: &str, scale: Option<u16>) -> Result<Vec<u8>, ValueFault> {
     let start = text.trim_start_matches(|c: char| u8::try_from(c).is_ok_and(is_space));
     if let Some((sign, rest)) = special_word(start) {
         return if rest.bytes().all(is_space) {
@@ -60,7 +63,7 @@ pub(super) fn reprint(literal_text: &str) -> Result<String, ValueFault> {
 ///
 /// # Errors
 /// 08P01 for too few bytes, 22P03 for a malformed header or digit.
-pub(super) fn receive(bytes: &[u8], scale: u16) -> Result<Vec<u8>, ValueFault> {
+pub(super) fn receive(bytes: &[u8], scale: Option<u16>) -> Result<Vec<u8>, ValueFault> {
     match decode(bytes)? {
         Number::Special(sign) => Ok(special(sign)),
         Number::Finite(decimal) => decimal.canonical(scale),
@@ -68,7 +71,7 @@ pub(super) fn receive(bytes: &[u8], scale: u16) -> Result<Vec<u8>, ValueFault> {
 }
 
 /// An integer as numeric, as the implicit cast makes it.
-pub(super) fn from_integer(canonical: &[u8], scale: u16) -> Result<Vec<u8>, ValueFault> {
+pub(super) fn from_integer(canonical: &[u8], scale: Option<u16>) -> Result<Vec<u8>, ValueFault> {
     let value = integer::value(canonical, integer::Width::Int8)?;
     let (decimal, _) = literal(&value.to_string())?;
     decimal.canonical(scale)
@@ -88,25 +91,31 @@ pub(super) fn show(canonical: &[u8]) -> Result<Vec<u8>, ValueFault> {
     .into_bytes())
 }
 
-/// Writes the send format, which the canonical form is.
+/// Writes the send format, which the canonical form is but for an infinity.
 ///
 /// # Errors
 /// XX001 when it is no numeric.
 pub(super) fn send(canonical: &[u8]) -> Result<Vec<u8>, ValueFault> {
-    stored(canonical).map(|_| canonical.to_vec())
+    let number = stored(canonical)?;
+    let mut sent = canonical.to_vec();
+    if let (Number::Special(INFINITE | MINUS_INFINITE), Some(scale)) = (number, sent.last_mut()) {
+        *scale = INFINITE_SCALE;
+    }
+    Ok(sent)
 }
 
 /// Applies numeric(p,s): rounds, then checks the digits before the point.
 ///
 /// # Errors
 /// 22003 for too many digits or an infinity; NaN passes.
-pub(super) fn coerce(canonical: &[u8], precision: u16, scale: u16) -> Result<Vec<u8>, ValueFault> {
+pub(super) fn coerce(canonical: &[u8], precision: u16, scale: i16) -> Result<Vec<u8>, ValueFault> {
     match stored(canonical)? {
         Number::Special(NOT_A_NUMBER) => Ok(special(NOT_A_NUMBER)),
         Number::Special(_) => Err(field_overflow(precision, scale)),
         Number::Finite(decimal) => {
             let rounded = decimal.round(i64::from(scale));
-            if rounded.point > i64::from(precision) - i64::from(scale) {
+            let digits_max = i64::from(precision) - i64::from(scale);
+            if !rounded.digits.is_empty() && rounded.point > digits_max {
                 return Err(field_overflow(precision, scale));
             }
             rounded.encode()
@@ -184,7 +193,7 @@ fn special(sign: u16) -> Vec<u8> {
     vec![0, 0, 0, 0, high, low, 0, 0]
 }
 
-fn field_overflow(precision: u16, scale: u16) -> ValueFault {
+fn field_overflow(precision: u16, scale: i16) -> ValueFault {
     ValueFault::new(
         SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
         format!("numeric field overflow: numeric({precision},{scale}) is too small for the value"),
@@ -196,8 +205,8 @@ mod tests {
     use super::*;
 
     /// Text → numeric(p,s) → text.
-    fn cast(text: &str, precision: u16, scale: u16) -> Result<String, &'static str> {
-        parse(text, scale)
+    fn cast(text: &str, precision: u16, scale: i16) -> Result<String, &'static str> {
+        parse(text, u16::try_from(scale).ok())
             .and_then(|bytes| coerce(&bytes, precision, scale))
             .and_then(|bytes| show(&bytes))
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
@@ -242,22 +251,25 @@ mod tests {
 
     #[test]
     fn a_value_beyond_the_scale_equals_nothing_stored_and_one_within_it_does() {
-        let stored = parse("1.5", 2).and_then(|bytes| coerce(&bytes, 5, 2));
-        assert_eq!(parse("1.500000", 2), stored);
-        assert_eq!(parse("15e-1", 2), stored);
-        assert_ne!(parse("1.501", 2), stored);
-        assert_eq!(from_integer(&3_i64.to_be_bytes(), 2), parse("3.00", 2));
+        let stored = parse("1.5", Some(2)).and_then(|bytes| coerce(&bytes, 5, 2));
+        assert_eq!(parse("1.500000", Some(2)), stored);
+        assert_eq!(parse("15e-1", Some(2)), stored);
+        assert_ne!(parse("1.501", Some(2)), stored);
+        assert_eq!(
+            from_integer(&3_i64.to_be_bytes(), Some(2)),
+            parse("3.00", Some(2))
+        );
     }
 
     #[test]
     fn digits_from_clients_are_normalised() {
         // 0000 0001 5000 0000, weight 1, scale 2
         let loose = [0, 4, 0, 1, 0, 0, 0, 2, 0, 0, 0, 1, 0x13, 0x88, 0, 0];
-        assert_eq!(receive(&loose, 2), parse("1.5", 2));
+        assert_eq!(receive(&loose, Some(2)), parse("1.5", Some(2)));
         // digits hidden by the scale are cut, not rounded: 1.5 shown with scale 0
         let hidden = [0, 2, 0, 0, 0, 0, 0, 0, 0, 1, 0x13, 0x88];
-        assert_eq!(receive(&hidden, 0), parse("1", 0));
+        assert_eq!(receive(&hidden, Some(0)), parse("1", Some(0)));
         let negative_zero = [0, 0, 0, 9, 0x40, 0, 0, 0];
-        assert_eq!(receive(&negative_zero, 2), parse("0", 2));
+        assert_eq!(receive(&negative_zero, Some(2)), parse("0", Some(2)));
     }
 }

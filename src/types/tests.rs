@@ -4,30 +4,79 @@ use proptest::prelude::*;
 
 use super::*;
 
-const ALL: [LogicalType; 15] = [
+fn all() -> Vec<LogicalType> {
+    let array = |oid, element: LogicalType| {
+        let array = ArrayType {
+            oid,
+            element_oid: element.oid(),
+            element,
+        };
+        LogicalType::Array(array.keep().expect("there is room"))
+    };
+    let mood = NamedType {
+        oid: 20_000,
+        array_oid: 20_001,
+        sql: "public.mood".to_owned(),
+        labels: vec!["a".to_owned(), "t".to_owned(), "é".to_owned()],
+    };
+    let mood = LogicalType::Enum(mood.keep().expect("there is room"));
+    let named = [
+        mood,
+        array(20_001, mood),
+        array(1007, LogicalType::Int4),
+        array(1009, LogicalType::Text),
+        array(1015, LogicalType::Varchar(Some(2))),
+    ];
+    ALL.into_iter().chain(named).collect()
+}
+
+const ALL: [LogicalType; 32] = [
     LogicalType::Text,
     LogicalType::Varchar(None),
     LogicalType::Varchar(Some(3)),
+    LogicalType::Char(None),
+    LogicalType::Char(Some(3)),
+    LogicalType::Int2,
     LogicalType::Int4,
     LogicalType::Int8,
+    LogicalType::Float4,
+    LogicalType::Float8,
     LogicalType::Numeric {
         precision: 8,
         scale: 2,
     },
+    LogicalType::Numeric {
+        precision: 3,
+        scale: -2,
+    },
+    LogicalType::Numeric {
+        precision: 2,
+        scale: 5,
+    },
+    LogicalType::NumericAny,
     LogicalType::Bool,
     LogicalType::Date,
+    LogicalType::Time(None),
+    LogicalType::Time(Some(2)),
+    LogicalType::Timetz(None),
+    LogicalType::Timetz(Some(0)),
     LogicalType::Timestamp(None),
     LogicalType::Timestamp(Some(1)),
     LogicalType::Timestamptz(None),
     LogicalType::Timestamptz(Some(0)),
+    LogicalType::Interval(IntervalFields::ALL),
+    LogicalType::Inet,
+    LogicalType::Cidr,
+    LogicalType::Macaddr,
     LogicalType::Uuid,
     LogicalType::Bytea,
+    LogicalType::Json,
     LogicalType::Jsonb,
 ];
 
-const DECLARED: [u32; 22] = [
-    0, 16, 17, 19, 20, 21, 23, 25, 114, 700, 701, 705, 1042, 1043, 1082, 1114, 1184, 1700, 2950,
-    3802, 3807, 9999,
+const DECLARED: [u32; 27] = [
+    650, 869, 1007, 1083, 1186, 0, 16, 17, 19, 20, 21, 23, 25, 114, 700, 701, 705, 1042, 1043,
+    1082, 1114, 1184, 1700, 2950, 3802, 3807, 9999,
 ];
 
 fn settings() -> impl Strategy<Value = TextSettings> {
@@ -36,6 +85,7 @@ fn settings() -> impl Strategy<Value = TextSettings> {
     (0..5_usize, 0..5_usize).prop_map(move |(style, zone)| TextSettings {
         date_style: styles[style].to_owned(),
         time_zone: zones[zone].to_owned(),
+        ..TextSettings::default()
     })
 }
 
@@ -54,12 +104,15 @@ proptest! {
     #[test]
     fn what_is_read_is_canonical(bytes in input(), settings in settings()) {
         let iso = TextSettings::default();
-        for logical in ALL {
+        for logical in all() {
             let read = [from_text(logical, &bytes, &settings), from_binary(logical, &bytes)];
             for canonical in read.into_iter().flatten() {
                 let shown = to_text(logical, &canonical, &iso);
-                let again = shown.and_then(|shown| from_text(logical, &shown, &iso));
-                prop_assert_eq!(again.as_ref(), Ok(&canonical), "{:?}", logical);
+                // A NaN has many bits and one text.
+                if shown.as_deref() != Ok(b"NaN") {
+                    let again = shown.and_then(|shown| from_text(logical, &shown, &iso));
+                    prop_assert_eq!(again.as_ref(), Ok(&canonical), "{:?}", logical);
+                }
                 let sent = to_binary(logical, &canonical);
                 let again = sent.and_then(|sent| from_binary(logical, &sent));
                 prop_assert_eq!(again.as_ref(), Ok(&canonical), "{:?}", logical);
@@ -74,13 +127,14 @@ proptest! {
 
     #[test]
     fn nothing_panics(bytes in input(), settings in settings()) {
-        for logical in ALL {
+        for logical in all() {
             let _ = to_text(logical, &bytes, &settings);
             let _ = to_binary(logical, &bytes);
             let _ = coerce(logical, bytes.clone(), true);
             for oid in DECLARED {
                 for format in [0, 1, 2] {
-                    let _ = from_wire(oid, format, &bytes, logical, &settings);
+                    let target = Target { logical, assigned: format == 0 };
+                    let _ = from_wire(Declared { oid, format }, &bytes, target, &settings);
                 }
             }
         }
@@ -91,7 +145,7 @@ proptest! {
     #[test]
     fn faults_hold_no_value(number in 1_000_000_000_000_u64..) {
         let marked = format!("{number}secret");
-        for logical in ALL {
+        for logical in all() {
             let written = from_text(logical, marked.as_bytes(), &TextSettings::default())
                 .and_then(|canonical| coerce(logical, canonical, false));
             if let Err(fault) = written {

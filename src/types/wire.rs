@@ -5,52 +5,81 @@
 
 use super::integer::Width;
 use super::{LogicalType, TextSettings, TypeClass, ValueFault, from_binary, from_text};
-use super::{datetime, datetime::Zoned, integer, numeric, text};
+use super::{datetime, datetime::Zoned, float, integer, jsonb, list, numeric};
 use crate::ident::SqlState;
 
 /// Bytes of a `name` without its end (NAMEDATALEN - 1).
 const NAME_BYTES_MAX: usize = 63;
 
-/// Reads a parameter of the declared type (0 or 705: the target's own) in the given format (0 text, 1 binary).
+/// What a parameter meets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Target {
+    /// the type its value is read as
+    pub logical: LogicalType,
+    /// whether it is assigned, or only compared
+    pub assigned: bool,
+}
+
+/// What a client declared of a parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Declared {
+    /// the type's OID; 0 or 705 for none
+    pub oid: u32,
+    /// 0 text, 1 binary
+    pub format: i16,
+}
+
+/// Reads a parameter of the declared type (none: the target's own) in the given format.
 ///
 /// No type modifier is applied and an int8 is not narrowed: [`super::coerce`] does both for what is written.
 ///
 /// # Errors
-/// As [`from_text`] and [`from_binary`] of the declared type; 22023 for an unknown format; 42804 for a declared
-/// type outside the target's class; 0A000 for one that PostgreSQL would convert and pgveil does not. A date beyond
-/// a timestamp's range is 22008 even where it is only compared (PostgreSQL finds it unequal).
+/// As [`from_text`] and [`from_binary`] of the declared type; 22023 for an unknown format; 42804 (assigned) or 42883
+/// (compared) for a declared type outside the target's class; 0A000 for one that PostgreSQL would convert and pgveil
+/// does not. A date beyond a timestamp's range is 22008 even where it is only compared (PostgreSQL finds it unequal).
 pub fn from_wire(
-    declared_oid: u32,
-    format: i16,
+    declared: Declared,
     bytes: &[u8],
-    target: LogicalType,
+    target: Target,
     settings: &TextSettings,
 ) -> Result<Vec<u8>, ValueFault> {
+    let Declared { oid, format } = declared;
+    let Target { logical, assigned } = target;
     let read = |source: LogicalType| match format {
         0 => from_text(source, bytes, settings),
         1 => from_binary(source, bytes),
-        _ => Err(ValueFault::new(
-            SqlState::INVALID_PARAMETER_VALUE,
-            "unsupported format code",
-        )),
+        _ => Err(unknown_format()),
     };
-    let class = target.class();
-    match (declared_oid, class) {
-        (0 | 705, _) => read(target),
+    let int2 = || read(LogicalType::Int2);
+    let scale = logical.display_scale();
+    match (oid, logical.class()) {
+        (0 | 705, _) => read(logical),
         (25 | 1043, TypeClass::Text) => read(LogicalType::Text),
         (1042, TypeClass::Text) => read(LogicalType::Text).map(without_padding),
         (19, TypeClass::Text) => read(LogicalType::Text).and_then(|name| as_name(name, format)),
+        // A varchar is compared as char(n), a text is not: the spaces at its end count (varchar.c, texteq).
+        (1043, TypeClass::Char) => read(logical),
+        (25, TypeClass::Char) => read(LogicalType::Text),
+        (25 | 1043, TypeClass::Citext) if assigned => read(LogicalType::Text),
         (20, TypeClass::Integer) => read(LogicalType::Int8),
         (23, TypeClass::Integer) => read(LogicalType::Int4),
-        (21, TypeClass::Integer) => small_integer(format, bytes),
-        (20, TypeClass::Numeric) => {
-            numeric::from_integer(&read(LogicalType::Int8)?, target.numeric_scale())
-        }
-        (23, TypeClass::Numeric) => {
-            numeric::from_integer(&read(LogicalType::Int4)?, target.numeric_scale())
-        }
-        (21, TypeClass::Numeric) => {
-            numeric::from_integer(&small_integer(format, bytes)?, target.numeric_scale())
+        (21, TypeClass::Integer) => int2(),
+        (20, TypeClass::Numeric) => numeric::from_integer(&read(LogicalType::Int8)?, scale),
+        (23, TypeClass::Numeric) => numeric::from_integer(&read(LogicalType::Int4)?, scale),
+        (21, TypeClass::Numeric) => numeric::from_integer(&int2()?, scale),
+        (700, TypeClass::Float) => read(LogicalType::Float4),
+        (701, TypeClass::Float) => read(LogicalType::Float8),
+        (20, TypeClass::Float) => as_float(
+            &integer::show(&read(LogicalType::Int8)?, Width::Int8)?,
+            logical,
+        ),
+        (23, TypeClass::Float) => as_float(
+            &integer::show(&read(LogicalType::Int4)?, Width::Int4)?,
+            logical,
+        ),
+        (21, TypeClass::Float) => as_float(&integer::show(&int2()?, Width::Int2)?, logical),
+        (1700, TypeClass::Float) => {
+            as_float(&numeric::show(&read(LogicalType::NumericAny)?)?, logical)
         }
         (1082, TypeClass::Timestamp) => {
             datetime::timestamp_of_date(&read(LogicalType::Date)?, Zoned::Without, settings)
@@ -61,22 +90,59 @@ pub fn from_wire(
         (1114, TypeClass::Timestamptz) => {
             datetime::with_session_zone(&read(LogicalType::Timestamp(None))?, settings)
         }
+        (869, TypeClass::Network) => read(LogicalType::Inet),
+        (650, TypeClass::Network) => read(LogicalType::Cidr),
         // json's binary form is its text.
-        (114, TypeClass::Jsonb) => from_text(target, bytes, settings),
-        (oid, _) if oid == target.oid() => read(target),
-        (oid, _) if converted_by_postgresql(oid, class) => Err(ValueFault::new(
+        (114, TypeClass::Jsonb) => jsonb::parse(super::text::checked(bytes)?),
+        (3802, TypeClass::Json) if assigned => jsonb::show(&read(LogicalType::Jsonb)?),
+        (oid, _) if oid == logical.oid() => read(logical),
+        (oid, TypeClass::Array) => match (logical, LogicalType::element_oid_of(oid)) {
+            (LogicalType::Array(array), Some(element))
+                if assigned || is_text_array(array.element) =>
+            {
+                list::from_wire(
+                    array,
+                    Declared {
+                        oid: element,
+                        format,
+                    },
+                    bytes,
+                    (assigned, settings),
+                )
+            }
+            _ => Err(mismatch(target)),
+        },
+        (oid, class) if converted_by_postgresql(oid, class) => Err(ValueFault::new(
             SqlState::FEATURE_NOT_SUPPORTED,
             format!(
                 "a parameter of this type is not converted to {}: declare it as {} or leave its type open",
-                target.sql(),
-                target.sql()
+                logical.sql(),
+                logical.sql()
             ),
         )),
-        _ => Err(ValueFault::new(
-            SqlState::DATATYPE_MISMATCH,
-            format!("the parameter's type does not go with {}", target.sql()),
-        )),
+        _ => Err(mismatch(target)),
     }
+}
+
+fn is_text_array(element: LogicalType) -> bool {
+    element.class() == TypeClass::Text
+}
+
+/// What PostgreSQL says of a type that does not go with the column's.
+fn mismatch(target: Target) -> ValueFault {
+    let sqlstate = match target.assigned {
+        true => SqlState::DATATYPE_MISMATCH,
+        false => SqlState::UNDEFINED_FUNCTION,
+    };
+    let name = target.logical.sql();
+    ValueFault::new(
+        sqlstate,
+        format!("the parameter's type does not go with {name}"),
+    )
+}
+
+fn unknown_format() -> ValueFault {
+    ValueFault::new(SqlState::INVALID_PARAMETER_VALUE, "unsupported format code")
 }
 
 /// Types that PostgreSQL compares with the class by a cast or an operator across types.
@@ -84,26 +150,35 @@ fn converted_by_postgresql(declared_oid: u32, class: TypeClass) -> bool {
     match class {
         TypeClass::Integer => matches!(declared_oid, 700 | 701 | 1700),
         TypeClass::Numeric => matches!(declared_oid, 700 | 701),
+        TypeClass::Char => declared_oid == 19,
+        TypeClass::Citext => matches!(declared_oid, 19 | 25 | 1042 | 1043),
         TypeClass::Date | TypeClass::Timestamp | TypeClass::Timestamptz => {
             matches!(declared_oid, 1082 | 1114 | 1184)
         }
+        TypeClass::Time | TypeClass::Timetz | TypeClass::Interval => {
+            matches!(declared_oid, 1083 | 1114 | 1184 | 1186 | 1266)
+        }
+        TypeClass::Macaddr => declared_oid == 774,
         TypeClass::Text
+        | TypeClass::Enum
+        | TypeClass::Float
         | TypeClass::Bool
+        | TypeClass::Network
         | TypeClass::Uuid
         | TypeClass::Bytea
-        | TypeClass::Jsonb => false,
+        | TypeClass::Json
+        | TypeClass::Jsonb
+        | TypeClass::Array => false,
     }
 }
 
-fn small_integer(format: i16, bytes: &[u8]) -> Result<Vec<u8>, ValueFault> {
-    match format {
-        0 => integer::parse(text::checked(bytes)?, Width::Int2),
-        1 => integer::receive(bytes, Width::Int2),
-        _ => Err(ValueFault::new(
-            SqlState::INVALID_PARAMETER_VALUE,
-            "unsupported format code",
-        )),
-    }
+/// A printed number as the float it is cast to.
+fn as_float(number: &[u8], logical: LogicalType) -> Result<Vec<u8>, ValueFault> {
+    let width = match logical {
+        LogicalType::Float4 => float::Width::Single,
+        _ => float::Width::Double,
+    };
+    float::parse(super::text::checked(number)?, width)
 }
 
 /// char(n) becomes text without the spaces at its end.
@@ -140,7 +215,12 @@ mod tests {
         bytes: &[u8],
         target: LogicalType,
     ) -> Result<Vec<u8>, &'static str> {
-        from_wire(oid, format, bytes, target, &TextSettings::default())
+        let target = Target {
+            logical: target,
+            assigned: true,
+        };
+        let declared = Declared { oid, format };
+        from_wire(declared, bytes, target, &TextSettings::default())
             .map_err(|fault| fault.sqlstate.0)
     }
 

@@ -6,35 +6,16 @@ use crate::ident::SqlState;
 use crate::policy::decide::Treated;
 use crate::secret::Secret;
 use crate::statement::plan::{LiteralSlot, ParameterPlan};
-use crate::types::{self, LogicalType, TextSettings, TypeClass, ValueFault};
+use crate::types::{self, Declared, LogicalType, Target, TextSettings, TypeClass, ValueFault};
 
 use super::fill::Given;
 
 /// `unknown` in `pg_type`: the type of a literal that nothing has given one.
 const UNKNOWN_OID: u32 = 705;
 
-/// `numeric` in `pg_type`.
+/// `float4` and `numeric` in `pg_type`.
+const FLOAT4_OID: u32 = 700;
 const NUMERIC_OID: u32 = 1700;
-
-/// Array types that may meet a treated attribute, and their elements' (`pg_type`, PostgreSQL 15).
-const ELEMENTS: &[(u32, u32)] = &[
-    (199, 114),   // json
-    (1000, 16),   // bool
-    (1001, 17),   // bytea
-    (1003, 19),   // name
-    (1005, 21),   // int2
-    (1007, 23),   // int4
-    (1009, 25),   // text
-    (1014, 1042), // char(n)
-    (1015, 1043), // varchar
-    (1016, 20),   // int8
-    (1115, 1114), // timestamp
-    (1182, 1082), // date
-    (1185, 1184), // timestamptz
-    (1231, 1700), // numeric
-    (2951, 2950), // uuid
-    (3807, 3802), // jsonb
-];
 
 /// How one value, or each element of an array, is to be read.
 pub(super) struct Reading<'a> {
@@ -43,6 +24,8 @@ pub(super) struct Reading<'a> {
     declared_oid: u32,
     /// 0 text, 1 binary
     format: i16,
+    /// a literal of the text, and no parameter
+    literal: bool,
     cast: Option<(u32, i32)>,
     assigned: bool,
     settings: &'a TextSettings,
@@ -54,6 +37,7 @@ impl<'a> Reading<'a> {
             target: slot.attribute.logical,
             declared_oid: 0,
             format: 0,
+            literal: true,
             cast: slot.cast,
             assigned: slot.assigned,
             settings,
@@ -69,6 +53,7 @@ impl<'a> Reading<'a> {
             target: plan.attribute.logical,
             declared_oid: given.oid,
             format: given.format,
+            literal: false,
             cast: plan.cast,
             assigned: plan.assigned,
             settings,
@@ -81,8 +66,15 @@ impl<'a> Reading<'a> {
             (0 | UNKNOWN_OID, Some((cast, _))) => cast,
             (declared, _) => declared,
         };
-        let mut canonical =
-            types::from_wire(declared, self.format, bytes, self.target, self.settings)?;
+        let target = Target {
+            logical: self.read_as(declared),
+            assigned: self.assigned,
+        };
+        let wire = Declared {
+            oid: declared,
+            format: self.format,
+        };
+        let mut canonical = types::from_wire(wire, bytes, target, self.settings)?;
         if let Some((oid, typmod)) = self.cast {
             canonical = self.cast_to(oid, typmod, declared, canonical)?;
         }
@@ -90,6 +82,26 @@ impl<'a> Reading<'a> {
             canonical = types::coerce(self.target, canonical, false)?;
         }
         Ok(Secret::new(canonical))
+    }
+
+    /// The type that a value's form is read as. The fields of an interval count for a literal that gets them; a float4
+    /// is compared as a float8 with whatever is of another type.
+    fn read_as(&self, declared: u32) -> LogicalType {
+        match self.target {
+            LogicalType::Interval(_) if self.literal => match self.cast {
+                Some((oid, typmod)) => LogicalType::from_oid(oid, typmod)
+                    .filter(|cast| cast.class() == TypeClass::Interval)
+                    .unwrap_or(self.target.without_fields()),
+                None if self.assigned => self.target,
+                None => self.target.without_fields(),
+            },
+            LogicalType::Float4
+                if !self.assigned && !matches!(declared, 0 | UNKNOWN_OID | FLOAT4_OID) =>
+            {
+                LogicalType::Float8
+            }
+            target => target.without_fields(),
+        }
     }
 
     /// The canonical forms of an array's elements; None is NULL.
@@ -191,8 +203,7 @@ pub(super) fn unsupported_format() -> ValueFault {
 }
 
 fn element_of(array_oid: u32) -> Result<u32, ValueFault> {
-    let row = ELEMENTS.iter().find(|(array, _)| *array == array_oid);
-    row.map(|(_, element)| *element).ok_or_else(|| ValueFault {
+    LogicalType::element_oid_of(array_oid).ok_or_else(|| ValueFault {
         sqlstate: SqlState::FEATURE_NOT_SUPPORTED,
         message: "this array type does not go with a treated attribute".to_owned(),
     })

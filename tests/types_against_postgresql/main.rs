@@ -4,6 +4,7 @@
 //! a value; anything else must be the same, byte for byte and SQLSTATE for SQLSTATE.
 
 mod inputs;
+mod more;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -11,7 +12,10 @@ use std::error::Error;
 use std::fmt::Write as _;
 
 use bytes::BytesMut;
-use pgveil::types::{self, LogicalType, TextSettings, ValueFault, array};
+use pgveil::types::{
+    self, Declared, IntervalFields, IntervalStyle, LogicalType, Target, TextSettings, ValueFault,
+    array,
+};
 use tokio_postgres::Client;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
 
@@ -80,10 +84,28 @@ async fn database() -> Client {
 
 async fn set(client: &Client, settings: &TextSettings) {
     let sql = format!(
-        "SET DateStyle = '{}'; SET TimeZone = '{}'",
-        settings.date_style, settings.time_zone
+        "SET DateStyle = '{}'; SET TimeZone = '{}'; SET IntervalStyle = '{}'; SET extra_float_digits = {}; \
+         SET bytea_output = '{}'",
+        settings.date_style,
+        settings.time_zone,
+        style_name(settings.interval_style),
+        settings.extra_float_digits,
+        if settings.bytea_escaped {
+            "escape"
+        } else {
+            "hex"
+        }
     );
     client.batch_execute(&sql).await.expect("the settings");
+}
+
+fn style_name(style: IntervalStyle) -> &'static str {
+    match style {
+        IntervalStyle::Postgres | IntervalStyle::Unknown => "postgres",
+        IntervalStyle::PostgresVerbose => "postgres_verbose",
+        IntervalStyle::SqlStandard => "sql_standard",
+        IntervalStyle::Iso8601 => "iso_8601",
+    }
 }
 
 fn answer_of(row: &[String]) -> Answer {
@@ -112,16 +134,30 @@ fn send_function(logical: LogicalType) -> &'static str {
     match logical {
         LogicalType::Text => "textsend",
         LogicalType::Varchar(_) => "varcharsend",
+        LogicalType::Char(_) => "bpcharsend",
+        LogicalType::Citext(_) => "citextsend",
+        LogicalType::Enum(_) => "enum_send",
+        LogicalType::Int2 => "int2send",
         LogicalType::Int4 => "int4send",
         LogicalType::Int8 => "int8send",
-        LogicalType::Numeric { .. } => "numeric_send",
+        LogicalType::Float4 => "float4send",
+        LogicalType::Float8 => "float8send",
+        LogicalType::Numeric { .. } | LogicalType::NumericAny => "numeric_send",
         LogicalType::Bool => "boolsend",
         LogicalType::Date => "date_send",
+        LogicalType::Time(_) => "time_send",
+        LogicalType::Timetz(_) => "timetz_send",
         LogicalType::Timestamp(_) => "timestamp_send",
         LogicalType::Timestamptz(_) => "timestamptz_send",
+        LogicalType::Interval(_) => "interval_send",
+        LogicalType::Inet => "inet_send",
+        LogicalType::Cidr => "cidr_send",
+        LogicalType::Macaddr => "macaddr_send",
         LogicalType::Uuid => "uuid_send",
         LogicalType::Bytea => "byteasend",
+        LogicalType::Json => "json_send",
         LogicalType::Jsonb => "jsonb_send",
+        LogicalType::Array(_) => "array_send",
     }
 }
 
@@ -224,6 +260,7 @@ fn settings(date_style: &str, time_zone: &str) -> TextSettings {
     TextSettings {
         date_style: date_style.to_owned(),
         time_zone: time_zone.to_owned(),
+        ..TextSettings::default()
     }
 }
 
@@ -531,8 +568,10 @@ async fn lists() {
                 })
             })
             .unwrap_or_else(|fault| Answer::Fault(fault.sqlstate.to_string()));
-        let nested = input.matches('{').count() > 1 || input.starts_with('[');
-        if !nested || ours != Answer::Fault("0A000".to_owned()) {
+        let nested = input.matches('{').count() > 1;
+        // Bounds do not matter to `= ANY`, which these lists are for.
+        let bounded = input.trim_start().starts_with('[');
+        if !bounded && (!nested || ours != Answer::Fault("0A000".to_owned())) {
             tally.add("text[]", input, &ours, &theirs);
         }
     }
@@ -597,7 +636,38 @@ fn binary_inputs(logical: LogicalType, dice: &mut Dice) -> Vec<Vec<u8>> {
         );
     }
     match logical {
-        LogicalType::Numeric { .. } => inputs.extend(numeric_inputs(dice)),
+        LogicalType::Numeric { .. } | LogicalType::NumericAny => {
+            inputs.extend(numeric_inputs(dice));
+        }
+        LogicalType::Time(_) | LogicalType::Timetz(_) => {
+            for time in [-1_i64, 0, 1, 86_399_999_999, 86_400_000_000, 86_400_000_001] {
+                for west in [i32::MIN, -57_600, -57_599, 0, 57_599, 57_600] {
+                    let time = time.to_be_bytes();
+                    inputs.push(time.to_vec());
+                    inputs.push([&time[..], &west.to_be_bytes()].concat());
+                }
+            }
+        }
+        LogicalType::Inet | LogicalType::Cidr => {
+            for head in [
+                [2, 24, 0, 4],
+                [2, 33, 1, 4],
+                [1, 8, 0, 4],
+                [2, 8, 0, 16],
+                [3, 64, 1, 16],
+                [3, 129, 0, 16],
+            ] {
+                for length in [3, 4, 15, 16, 17] {
+                    inputs.push([&head[..], &vec![9; length]].concat());
+                    inputs.push([&head[..], &vec![0; length]].concat());
+                }
+            }
+        }
+        LogicalType::Json => {
+            for document in inputs::BINARY_DOCUMENTS {
+                inputs.push(document.as_bytes().to_vec());
+            }
+        }
         LogicalType::Date => {
             for days in inputs::DAYS {
                 inputs.push(days.to_be_bytes().to_vec());
@@ -691,6 +761,22 @@ async fn binary_parameters() {
         LogicalType::Uuid,
         LogicalType::Bytea,
         LogicalType::Jsonb,
+        LogicalType::Char(Some(4)),
+        LogicalType::Int2,
+        LogicalType::Float4,
+        LogicalType::Float8,
+        LogicalType::NumericAny,
+        LogicalType::Numeric {
+            precision: 3,
+            scale: -2,
+        },
+        LogicalType::Time(None),
+        LogicalType::Timetz(Some(2)),
+        LogicalType::Interval(IntervalFields::ALL),
+        LogicalType::Inet,
+        LogicalType::Cidr,
+        LogicalType::Macaddr,
+        LogicalType::Json,
     ] {
         let send = send_function(logical);
         let sql = format!(
@@ -710,7 +796,15 @@ async fn binary_parameters() {
                 },
                 Err(error) => Answer::Fault(error.code().expect("a SQLSTATE").code().to_owned()),
             };
-            let ours = types::from_wire(logical.oid(), 1, &input, logical, &settings)
+            let declared = Declared {
+                oid: logical.oid(),
+                format: 1,
+            };
+            let target = Target {
+                logical: logical.without_fields(),
+                assigned: true,
+            };
+            let ours = types::from_wire(declared, &input, target, &settings)
                 .and_then(|canonical| types::coerce(logical, canonical, true))
                 .and_then(|canonical| printed(logical, &canonical, &settings))
                 .unwrap_or_else(|fault| Answer::Fault(fault.sqlstate.to_string()));
@@ -745,11 +839,19 @@ async fn declared_types_compare_as_in_postgresql() {
             };
             let kept = types::from_text(*column, stored.as_bytes(), &settings)
                 .and_then(|canonical| types::coerce(*column, canonical, false));
-            let ours = types::from_wire(*declared, 0, input.as_bytes(), *column, &settings)
+            let declared = Declared {
+                oid: *declared,
+                format: 0,
+            };
+            let target = Target {
+                logical: *column,
+                assigned: false,
+            };
+            let ours = types::from_wire(declared, input.as_bytes(), target, &settings)
                 .map(|canonical| verdict(Ok(canonical) == kept))
                 .unwrap_or_else(|fault| Answer::Fault(fault.sqlstate.to_string()));
             tally.add(
-                &format!("{} = ${declared}", column.sql()),
+                &format!("{} = ${}", column.sql(), declared.oid),
                 input,
                 &ours,
                 &theirs,

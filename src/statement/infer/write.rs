@@ -286,8 +286,8 @@ impl Inference<'_> {
 fn constant_fits(kind: ConstantKind, attribute: &Treated, assigned: bool) -> bool {
     match (kind, attribute.logical.class()) {
         (ConstantKind::Text | ConstantKind::Null, _) => true,
-        (ConstantKind::Number, TypeClass::Integer | TypeClass::Numeric) => true,
-        (ConstantKind::Number, TypeClass::Text) => assigned,
+        (ConstantKind::Number, TypeClass::Integer | TypeClass::Numeric | TypeClass::Float) => true,
+        (ConstantKind::Number, TypeClass::Text | TypeClass::Char | TypeClass::Citext) => assigned,
         (ConstantKind::Boolean, TypeClass::Bool) => true,
         _ => false,
     }
@@ -318,33 +318,37 @@ fn uncast(expr: &Expr, shape: Shape) -> Result<(&Expr, CastType, Extent), &'stat
 fn number_cast(text: &str, attribute: &Treated, assigned: bool) -> Option<CastType> {
     const INT4: u32 = 23;
     const INT8: u32 = 20;
+    const NUMERIC: u32 = 1700;
     let compact: String = text
         .chars()
         .filter(|c| !c.is_ascii_whitespace() && !matches!(c, '(' | ')'))
         .collect();
     let integer = compact.parse::<i64>().ok();
+    let integer_type = |integer: i64| match i32::try_from(integer) {
+        Ok(_) => INT4,
+        Err(_) => INT8,
+    };
     match attribute.logical.class() {
-        TypeClass::Integer => {
-            let integer = integer?;
-            Some(Some((
-                if i32::try_from(integer).is_ok() {
-                    INT4
-                } else {
-                    INT8
-                },
-                -1,
-            )))
+        TypeClass::Integer => Some(Some((integer_type(integer?), -1))),
+        // Read as what it is: a numeric has no -0.0, and a float4 is compared as a float8.
+        TypeClass::Float => Some(Some((integer.map_or(NUMERIC, integer_type), -1))),
+        TypeClass::Text | TypeClass::Char | TypeClass::Citext if assigned => {
+            (integer?.to_string() == compact).then_some(None)
         }
-        TypeClass::Text if assigned => (integer?.to_string() == compact).then_some(None),
         _ => Some(None),
     }
 }
 
 /// Whether a value of the named type compares with the attribute in the attribute's own class.
 fn cast_fits(oid: u32, typmod: i32, attribute: &Treated) -> bool {
-    const INT2: u32 = 21;
+    const NUMERIC: u32 = 1700;
+    let class = attribute.logical.class();
     match LogicalType::from_oid(oid, typmod) {
-        Some(to) => to.class() == attribute.logical.class(),
-        None => oid == INT2 && attribute.logical.class() == TypeClass::Integer,
+        Some(to) if to.class() == TypeClass::Integer || (oid, typmod) == (NUMERIC, -1) => {
+            // What a number becomes when it meets a float.
+            to.class() == class || class == TypeClass::Float
+        }
+        Some(to) => to.class() == class,
+        None => oid == attribute.logical.oid(),
     }
 }

@@ -1,8 +1,8 @@
 //! Casts: which type is named, and exactly which tokens name it (sqlparser gives types no span).
 
 use sqlparser::ast::{
-    ArrayElemTypeDef, CharacterLength, DataType, ExactNumberInfo, Expr as SqlExpr, TimezoneInfo,
-    ValueWithSpan,
+    ArrayElemTypeDef, CharacterLength, DataType, ExactNumberInfo, Expr as SqlExpr, ObjectName,
+    ObjectNamePart, TimezoneInfo, ValueWithSpan,
 };
 
 use super::Resolver;
@@ -12,18 +12,28 @@ use crate::statement::plan::Refusal;
 use crate::statement::tree::{CastType, Expr, Extent, Form};
 
 /// Type OIDs (`pg_type.dat`).
+const CHAR: u32 = 1042;
 const TEXT: u32 = 25;
 const VARCHAR: u32 = 1043;
 const INT2: u32 = 21;
 const INT4: u32 = 23;
 const INT8: u32 = 20;
+const FLOAT4: u32 = 700;
+const FLOAT8: u32 = 701;
 const NUMERIC: u32 = 1700;
 const BOOL: u32 = 16;
 const DATE: u32 = 1082;
+const TIME: u32 = 1083;
+const TIMETZ: u32 = 1266;
 const TIMESTAMP: u32 = 1114;
 const TIMESTAMPTZ: u32 = 1184;
+const INTERVAL: u32 = 1186;
+const INET: u32 = 869;
+const CIDR: u32 = 650;
+const MACADDR: u32 = 829;
 const UUID: u32 = 2950;
 const BYTEA: u32 = 17;
+const JSON: u32 = 114;
 const JSONB: u32 = 3802;
 
 /// The modifier of a type with a length or precision n, as `typmodin` makes it: n + 4 for text types.
@@ -45,6 +55,10 @@ fn scalar(data_type: &DataType) -> CastType {
     let none = |oid| Some((oid, -1));
     match data_type {
         DataType::Text => none(TEXT),
+        // `char` without a length is char(1).
+        DataType::Character(length) | DataType::Char(length) => {
+            Some((CHAR, character_length(length.as_ref())?.max(VARHDRSZ + 1)))
+        }
         DataType::Varchar(length)
         | DataType::CharacterVarying(length)
         | DataType::CharVarying(length) => Some((VARCHAR, character_length(length.as_ref())?)),
@@ -54,8 +68,20 @@ fn scalar(data_type: &DataType) -> CastType {
         DataType::Numeric(info) | DataType::Decimal(info) | DataType::Dec(info) => {
             Some((NUMERIC, numeric(info)?))
         }
+        DataType::Real | DataType::Float4 => none(FLOAT4),
+        DataType::DoublePrecision | DataType::Float8 => none(FLOAT8),
         DataType::Bool | DataType::Boolean => none(BOOL),
         DataType::Date => none(DATE),
+        DataType::Time(precision, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => {
+            Some((TIME, precision_of(*precision)?))
+        }
+        DataType::Time(precision, TimezoneInfo::Tz | TimezoneInfo::WithTimeZone) => {
+            Some((TIMETZ, precision_of(*precision)?))
+        }
+        DataType::Interval {
+            fields: None,
+            precision: None,
+        } => none(INTERVAL),
         DataType::Timestamp(precision, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => {
             Some((TIMESTAMP, precision_of(*precision)?))
         }
@@ -64,7 +90,27 @@ fn scalar(data_type: &DataType) -> CastType {
         }
         DataType::Uuid => none(UUID),
         DataType::Bytea => none(BYTEA),
+        DataType::JSON => none(JSON),
         DataType::JSONB => none(JSONB),
+        DataType::Custom(name, modifiers) if modifiers.is_empty() => custom(name),
+        _ => None,
+    }
+}
+
+/// Types that the parser has no word for.
+fn custom(name: &ObjectName) -> CastType {
+    let [ObjectNamePart::Identifier(name)] = name.0.as_slice() else {
+        return None;
+    };
+    let name = match name.quote_style {
+        None => name.value.to_ascii_lowercase(),
+        Some(_) => name.value.clone(),
+    };
+    match name.as_str() {
+        "inet" => Some((INET, -1)),
+        "cidr" => Some((CIDR, -1)),
+        "macaddr" => Some((MACADDR, -1)),
+        "bpchar" => Some((CHAR, -1)),
         _ => None,
     }
 }
@@ -217,7 +263,9 @@ impl Resolver<'_> {
             match name.as_str() {
                 "character" | "char" if self.is_word(at, "varying") => at += 1,
                 "double" if self.is_word(at, "precision") => at += 1,
-                "national" | "bit" | "interval" => return None,
+                "national" | "bit" => return None,
+                // Only without fields and precision.
+                "interval" if self.interval_goes_on(at) => return None,
                 _ => {}
             }
         }
@@ -234,6 +282,12 @@ impl Resolver<'_> {
             return self.is_symbol(at + 1, "]").then_some(at + 2);
         }
         Some(at)
+    }
+
+    /// Whether fields or a precision follow `interval`.
+    fn interval_goes_on(&self, at: usize) -> bool {
+        const FIELDS: [&str; 6] = ["year", "month", "day", "hour", "minute", "second"];
+        self.is_symbol(at, "(") || FIELDS.iter().any(|field| self.is_word(at, field))
     }
 
     fn modifier_end(&self, at: usize) -> Option<usize> {

@@ -66,8 +66,8 @@ pub(super) const DAY_OF_YEAR: Parts = 1 << 3;
 pub(super) const TIME: Parts = 1 << 4;
 pub(super) const ZONE: Parts = 1 << 5;
 const WEEKDAY: Parts = 1 << 6;
-const AFTERNOON: Parts = 1 << 7;
-const ERA: Parts = 1 << 8;
+pub(super) const AFTERNOON: Parts = 1 << 7;
+pub(super) const ERA: Parts = 1 << 8;
 const RESERVED: Parts = 1 << 9;
 
 /// Reads the fields, numbers of an ambiguous date in the given order.
@@ -119,7 +119,7 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    fn new(order: Order) -> Self {
+    pub(super) fn new(order: Order) -> Self {
         Self {
             order,
             seen: 0,
@@ -172,8 +172,18 @@ impl Reader {
         }
     }
 
-    /// `hh:mm`, `hh:mm:ss`, `hh:mm:ss.f`, and `mm:ss.f` (DecodeTime).
+    /// A time of a day.
     fn time(&mut self, text: &str) -> Result<Parts, Refusal> {
+        let read = self.clock(text)?;
+        if is_time_of_day(self.hour, self.minute, self.second, self.microsecond) {
+            Ok(read)
+        } else {
+            Err(Refusal::Overflow)
+        }
+    }
+
+    /// `hh:mm`, `hh:mm:ss`, `hh:mm:ss.f`, and `mm:ss.f`, of any hour (DecodeTime).
+    pub(super) fn clock(&mut self, text: &str) -> Result<Parts, Refusal> {
         self.time_follows = false;
         let (hour, rest) = int_prefix(text)?;
         let rest = rest.strip_prefix(':').ok_or(Refusal::Format)?;
@@ -194,11 +204,10 @@ impl Reader {
         } else if !rest.is_empty() {
             return Err(Refusal::Format);
         }
-        if is_time_of_day(self.hour, self.minute, self.second, self.microsecond) {
-            Ok(TIME)
-        } else {
-            Err(Refusal::Overflow)
+        if self.hour < 0 || !(0..=59).contains(&self.minute) || !(0..=60).contains(&self.second) {
+            return Err(Refusal::Overflow);
         }
+        Ok(TIME)
     }
 
     /// A number: a part of the date, a whole date run together, or a time.
@@ -269,9 +278,8 @@ impl Reader {
         })
     }
 
-    /// Checks what only the whole can tell (ValidateDate and the end of DecodeDateTime).
-    fn finish(mut self) -> Result<Decoded, Refusal> {
-        self.settle_date()?;
+    /// Brings an hour of `am` or `pm` to that of the day.
+    pub(super) fn settle_afternoon(&mut self) -> Result<(), Refusal> {
         if let Some(afternoon) = self.afternoon {
             match self.hour {
                 13.. => return Err(Refusal::Overflow),
@@ -280,6 +288,13 @@ impl Reader {
                 _ => {}
             }
         }
+        Ok(())
+    }
+
+    /// Checks what only the whole can tell (ValidateDate and the end of DecodeDateTime).
+    fn finish(mut self) -> Result<Decoded, Refusal> {
+        self.settle_date()?;
+        self.settle_afternoon()?;
         match self.special {
             Some(Word::Epoch) => return Ok(Decoded::Epoch),
             Some(Word::Infinity) => return Ok(Decoded::Infinity),
@@ -302,7 +317,7 @@ impl Reader {
     }
 }
 
-fn unsupported(word: Word) -> Refusal {
+pub(super) fn unsupported(word: Word) -> Refusal {
     Refusal::Unsupported(match word {
         Word::Clock => {
             "now, today, tomorrow and yesterday are not read here: send the date or the moment itself"

@@ -1,16 +1,26 @@
-//! date, timestamp and timestamptz: days or microseconds since 2000-01-01, with both infinities.
+//! Dates and times. Here date, timestamp and timestamptz: days or microseconds since 2000-01-01, with both infinities.
 //!
 //! Without a clock: what means "now" is refused. Text follows `DateStyle` and `TimeZone`.
 
 mod calendar;
 mod date;
 mod decode;
+mod decode_time;
 mod lex;
 mod number;
 mod show;
 mod style;
+mod time;
 mod words;
 mod zone;
+
+pub(super) mod interval;
+
+pub use interval::IntervalFields;
+pub(super) use time::{
+    parse_time, parse_timetz, receive_time, receive_timetz, round_time, round_timetz, send_time,
+    send_timetz, show_time, show_timetz,
+};
 
 use calendar::{DAY_SECONDS, DAY_US, Day, SECOND_US, UNIX_TO_EPOCH_DAYS, days_of};
 use decode::{Decoded, Local, Refusal, ZoneSaid};

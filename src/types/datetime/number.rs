@@ -19,6 +19,21 @@ pub(super) fn int_prefix(text: &str) -> Result<(i64, &str), Refusal> {
     }
 }
 
+/// Reads a long at the front, as `strtol` does; without digits it is 0 and nothing is consumed.
+///
+/// # Errors
+/// Overflow beyond 64 bits.
+pub(super) fn long_prefix_checked(text: &str) -> Result<(i64, &str), Refusal> {
+    let (value, rest) = long_prefix(text);
+    let digits = text.get(..text.len() - rest.len()).unwrap_or_default();
+    // What saturated is no longer what is written.
+    if digits.is_empty() || digits.parse() == Ok(value) {
+        Ok((value, rest))
+    } else {
+        Err(Refusal::Overflow)
+    }
+}
+
 /// Reads an int at the front as glibc's `atoi` does: the low 32 bits of a saturated long.
 pub(super) fn atoi(text: &str) -> i64 {
     i64::from(long_prefix(text).0 as i32)

@@ -86,7 +86,7 @@ fn year_and_era(year: i64) -> (i64, &'static str) {
 }
 
 /// `hh:mm:ss`, and the fraction without the zeros at its end.
-fn time(second: i64, microsecond: i64) -> String {
+pub(super) fn time(second: i64, microsecond: i64) -> String {
     let (hour, minute) = (second / 3600, second / 60 % 60);
     let mut shown = format!("{hour:02}:{minute:02}:{:02}", second % 60);
     let microsecond = microsecond.clamp(0, SECOND_US - 1);
@@ -97,7 +97,7 @@ fn time(second: i64, microsecond: i64) -> String {
 }
 
 /// `+hh`, `+hh:mm` or `+hh:mm:ss`.
-fn numeric(seconds: i64) -> String {
+pub(super) fn numeric(seconds: i64) -> String {
     let sign = if seconds < 0 { '-' } else { '+' };
     let size = seconds.abs();
     let (hour, minute, second) = (size / 3600, size / 60 % 60, size % 60);

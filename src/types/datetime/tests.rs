@@ -7,6 +7,7 @@ fn settings(date_style: &str, time_zone: &str) -> TextSettings {
     TextSettings {
         date_style: date_style.to_owned(),
         time_zone: time_zone.to_owned(),
+        ..TextSettings::default()
     }
 }
 

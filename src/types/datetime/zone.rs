@@ -85,6 +85,21 @@ impl Zone {
         }
     }
 
+    /// Seconds east of UTC, where they were and will be the same at every moment.
+    pub(super) fn fixed(&self) -> Option<i64> {
+        let rules = match self {
+            Self::Rules(rules) => rules,
+            Self::Fixed { seconds, .. } => return Some(*seconds),
+        };
+        let first = rules.to_offset(jiff::Timestamp::MIN);
+        let last = jiff::Timestamp::from_second(ASKED_SECOND_MAX).ok()?;
+        // The latest transition of a zone with summer time is enough to tell; the others have a few hundred at most.
+        let mut transitions = rules.preceding(last);
+        transitions
+            .all(|transition| transition.offset() == first)
+            .then(|| i64::from(first.seconds()))
+    }
+
     /// Seconds east of UTC, and the abbreviation, at a moment in seconds since 2000-01-01 UTC.
     pub(super) fn offset_at(&self, second: i64) -> (i64, String) {
         let rules = match self {
