@@ -224,7 +224,7 @@ fn values(ty: LogicalType) -> BoxedStrategy<Vec<u8>> {
             .boxed(),
         LogicalType::Int4 => integers(i32::MIN.into(), i32::MAX.into()),
         LogicalType::Int8 => integers(i64::MIN, i64::MAX),
-        LogicalType::Numeric { precision, scale } => numerics(precision, scale)
+        LogicalType::Numeric { precision, scale } => numerics(precision, scale.unsigned_abs())
             .prop_map(move |text| read(ty, &text))
             .boxed(),
         LogicalType::Bool => any::<bool>().prop_map(|b| vec![u8::from(b)]).boxed(),
@@ -233,6 +233,7 @@ fn values(ty: LogicalType) -> BoxedStrategy<Vec<u8>> {
         LogicalType::Jsonb => select(vec!["1", "{\"a\": [null, \"b\"]}", "\"x\""])
             .prop_map(move |text| read(ty, text))
             .boxed(),
+        other => panic!("no values of {} are made here", other.sql()),
     }
 }
 

@@ -14,7 +14,7 @@ use super::rule::{Policy, Rule};
 use crate::catalog::{Attribute, Relation, Snapshot, Stored};
 use crate::document::{Fault, Position, nearest};
 use crate::ident::{AttributeName, DomainId, DomainName, KeyVersion};
-use crate::types::{LogicalType, TypeClass};
+use crate::types::{Equality, LogicalType, TypeClass};
 
 /// What stands between an attribute and its policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -98,6 +98,10 @@ struct Form {
     class: TypeClass,
     /// a numeric's canonical form has the digits of its scale
     scale: Option<i16>,
+    /// whether equality lies in the canonical form or in a term
+    equality: Equality,
+    /// enums are equal only within their type, arrays within that of their elements
+    element: Option<u32>,
 }
 
 impl Form {
@@ -106,9 +110,16 @@ impl Form {
             LogicalType::Numeric { scale, .. } => Some(scale),
             _ => None,
         };
+        let element = match logical {
+            LogicalType::Enum(named) => Some(named.oid),
+            LogicalType::Array(array) => Some(array.element_oid),
+            _ => None,
+        };
         Self {
             class: logical.class(),
             scale,
+            equality: logical.equality(),
+            element,
         }
     }
 }

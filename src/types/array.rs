@@ -12,6 +12,9 @@ pub type Elements = Vec<Option<Vec<u8>>>;
 /// Dimensions of a PostgreSQL array (MAXDIM).
 const DIMENSIONS_MAX: i32 = 6;
 
+/// An array's elements' text or binary forms, with its bounds.
+pub(super) type BoundedElements = Bounded<Option<Vec<u8>>>;
+
 /// Elements and the subscript of the first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Bounded<E> {
@@ -19,7 +22,7 @@ pub(super) struct Bounded<E> {
     pub(super) elements: Vec<E>,
 }
 
-impl Bounded<Option<Vec<u8>>> {
+impl BoundedElements {
     /// The same with every element that is not NULL read or written.
     pub(super) fn try_map(
         &self,
@@ -46,7 +49,7 @@ pub fn elements_from_text(bytes: &[u8]) -> Result<Elements, ValueFault> {
 }
 
 /// As [`elements_from_text`], with the lower bound.
-pub(super) fn from_text(bytes: &[u8]) -> Result<Bounded<Option<Vec<u8>>>, ValueFault> {
+pub(super) fn from_text(bytes: &[u8]) -> Result<BoundedElements, ValueFault> {
     let trimmed = skip_spaces(text::checked(bytes)?.as_bytes());
     let (bounds, trimmed) = bounds(trimmed)?;
     let elements = listed(trimmed)?;
@@ -211,7 +214,7 @@ pub fn elements_from_binary(bytes: &[u8]) -> Result<(u32, Elements), ValueFault>
 }
 
 /// As [`elements_from_binary`], with the lower bound.
-pub(super) fn from_binary(bytes: &[u8]) -> Result<(u32, Bounded<Option<Vec<u8>>>), ValueFault> {
+pub(super) fn from_binary(bytes: &[u8]) -> Result<(u32, BoundedElements), ValueFault> {
     let malformed = |message| ValueFault::new(SqlState::INVALID_BINARY_REPRESENTATION, message);
     let mut rest = bytes;
     let dimensions = word(&mut rest)?;
@@ -303,7 +306,7 @@ pub fn to_text(elements: &[Option<Vec<u8>>]) -> Vec<u8> {
 }
 
 /// As [`to_text`], with bounds where the lower one is not 1.
-pub(super) fn shown(array: &Bounded<Option<Vec<u8>>>) -> Vec<u8> {
+pub(super) fn shown(array: &BoundedElements) -> Vec<u8> {
     let mut text = Vec::new();
     if array.lower != 1 && !array.elements.is_empty() {
         let last = i64::from(array.lower) + array.elements.len() as i64 - 1;
@@ -352,10 +355,7 @@ pub fn to_binary(element_oid: u32, elements: &[Option<Vec<u8>>]) -> Result<Vec<u
 }
 
 /// As [`to_binary`], with the lower bound.
-pub(super) fn sent(
-    element_oid: u32,
-    array: &Bounded<Option<Vec<u8>>>,
-) -> Result<Vec<u8>, ValueFault> {
+pub(super) fn sent(element_oid: u32, array: &BoundedElements) -> Result<Vec<u8>, ValueFault> {
     let elements = &array.elements;
     let mut sent = Vec::new();
     sent.extend_from_slice(&i32::from(!elements.is_empty()).to_be_bytes());

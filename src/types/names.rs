@@ -305,7 +305,7 @@ mod tests {
 
     #[test]
     fn what_is_not_treated_has_no_logical_type() {
-        assert_eq!(LogicalType::from_oid(1700, ((0 << 16) | 5) + 4), None);
+        assert_eq!(LogicalType::from_oid(1700, 9), None);
         assert_eq!(LogicalType::from_oid(1043, 3), None);
         assert_eq!(LogicalType::from_oid(1114, 7), None);
         assert_eq!(LogicalType::from_oid(603, -1), None);

@@ -74,7 +74,8 @@ fn length_of(canonical: &[u8]) -> Vec<u8> {
     let Some((time, rest)) = canonical.split_first_chunk::<8>() else {
         return canonical.to_vec();
     };
-    let (Some((days, rest)), Some(months)) = (rest.split_first_chunk::<4>(), rest.last_chunk::<4>())
+    let (Some((days, rest)), Some(months)) =
+        (rest.split_first_chunk::<4>(), rest.last_chunk::<4>())
     else {
         return canonical.to_vec();
     };

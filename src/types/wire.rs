@@ -67,20 +67,7 @@ pub fn from_wire(
         (20, TypeClass::Numeric) => numeric::from_integer(&read(LogicalType::Int8)?, scale),
         (23, TypeClass::Numeric) => numeric::from_integer(&read(LogicalType::Int4)?, scale),
         (21, TypeClass::Numeric) => numeric::from_integer(&int2()?, scale),
-        (700, TypeClass::Float) => read(LogicalType::Float4),
-        (701, TypeClass::Float) => read(LogicalType::Float8),
-        (20, TypeClass::Float) => as_float(
-            &integer::show(&read(LogicalType::Int8)?, Width::Int8)?,
-            logical,
-        ),
-        (23, TypeClass::Float) => as_float(
-            &integer::show(&read(LogicalType::Int4)?, Width::Int4)?,
-            logical,
-        ),
-        (21, TypeClass::Float) => as_float(&integer::show(&int2()?, Width::Int2)?, logical),
-        (1700, TypeClass::Float) => {
-            as_float(&numeric::show(&read(LogicalType::NumericAny)?)?, logical)
-        }
+        (20 | 21 | 23 | 700 | 701 | 1700, TypeClass::Float) => float_of(oid, logical, read),
         (1082, TypeClass::Timestamp) => {
             datetime::timestamp_of_date(&read(LogicalType::Date)?, Zoned::Without, settings)
         }
@@ -172,13 +159,25 @@ fn converted_by_postgresql(declared_oid: u32, class: TypeClass) -> bool {
     }
 }
 
-/// A printed number as the float it is cast to.
-fn as_float(number: &[u8], logical: LogicalType) -> Result<Vec<u8>, ValueFault> {
+/// A number of another type as a float: floats keep their bits, others are read from their text.
+fn float_of(
+    oid: u32,
+    logical: LogicalType,
+    read: impl Fn(LogicalType) -> Result<Vec<u8>, ValueFault>,
+) -> Result<Vec<u8>, ValueFault> {
+    let number = match oid {
+        700 => return read(LogicalType::Float4),
+        701 => return read(LogicalType::Float8),
+        1700 => numeric::show(&read(LogicalType::NumericAny)?)?,
+        21 => integer::show(&read(LogicalType::Int2)?, Width::Int2)?,
+        23 => integer::show(&read(LogicalType::Int4)?, Width::Int4)?,
+        _ => integer::show(&read(LogicalType::Int8)?, Width::Int8)?,
+    };
     let width = match logical {
         LogicalType::Float4 => float::Width::Single,
         _ => float::Width::Double,
     };
-    float::parse(super::text::checked(number)?, width)
+    float::parse(super::text::checked(&number)?, width)
 }
 
 /// char(n) becomes text without the spaces at its end.

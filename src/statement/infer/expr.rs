@@ -377,7 +377,12 @@ fn keeps_value(from: LogicalType, to: LogicalType) -> bool {
             (
                 LogicalType::Text | LogicalType::Varchar(_),
                 LogicalType::Text | LogicalType::Varchar(None)
-            ) | (LogicalType::Int4, LogicalType::Int8)
+            ) | (LogicalType::Int2, LogicalType::Int4 | LogicalType::Int8)
+                | (LogicalType::Int4, LogicalType::Int8)
+                | (LogicalType::Float4, LogicalType::Float8)
+                | (LogicalType::Time(_), LogicalType::Time(None))
+                | (LogicalType::Timetz(_), LogicalType::Timetz(None))
+                | (LogicalType::Cidr, LogicalType::Inet)
                 | (LogicalType::Timestamp(_), LogicalType::Timestamp(None))
                 | (LogicalType::Timestamptz(_), LogicalType::Timestamptz(None))
         )

@@ -34,10 +34,10 @@ pub(in crate::types) fn parse_timetz(
     let name = "time with time zone";
     let clock = read(text, name, settings)?;
     let second = |days: i64| days * calendar::DAY_SECONDS + clock.time_us.div_euclid(SECOND_US);
-    let day = clock
-        .day
-        .map(|day| super::local_days(day, name))
-        .transpose()?;
+    // A date beyond the calendar counts as one in UTC (datetime.c, DetermineTimeZoneOffset).
+    let offset = |zone: &Zone, day| {
+        super::local_days(day, name).map_or(0, |days| zone.offset_of_local(second(days)))
+    };
     let east = match (&clock.zone, clock.day) {
         (ZoneSaid::Offset(seconds), _) => *seconds,
         (ZoneSaid::Named(zone), Some(day)) => offset(zone, day),
