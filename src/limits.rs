@@ -45,8 +45,8 @@ pub const DRAIN_MS: u64 = 10_000;
 /// Milliseconds before accepting is tried again when the system has no file descriptors left.
 pub const ACCEPT_PAUSE_MS: u64 = 50;
 
-/// Texts that a session remembers since the server last reported its settings; more than that count as
-/// changing them.
+/// Texts that a session remembers since the server last reported its settings; when there are more, it finds out
+/// whether they change settings and remembers that alone.
 pub const UNSETTLED_TEXTS_MAX: usize = 256;
 
 /// Bytes of a startup packet (PostgreSQL: MAX_STARTUP_PACKET_LENGTH).

@@ -166,55 +166,91 @@ pub(super) enum Standing {
 /// The texts that run since the settings were last certain.
 #[derive(Default)]
 pub(super) struct Window {
-    texts: Vec<Arc<Text>>,
-    /// where the pipeline that is not yet ended begins in `texts`
-    open_from: usize,
-    overflowed: bool,
+    /// of pipelines that have ended: a ReadyForQuery will follow them
+    ended: Run,
+    /// of the pipeline that is not yet ended
+    open: Run,
 }
 
 impl Window {
     /// A text is sent for execution.
     pub fn run(&mut self, text: &Arc<Text>) {
-        if self.texts.len() < UNSETTLED_TEXTS_MAX {
-            self.texts.push(Arc::clone(text));
-        } else {
-            self.overflowed = true;
-        }
+        self.open.push(text);
     }
 
     /// A Sync or a Query is sent: a ReadyForQuery will follow what has run until here.
     pub fn close(&mut self) {
-        self.open_from = self.texts.len();
+        let open = std::mem::take(&mut self.open);
+        self.ended.append(open);
     }
 
     /// A ReadyForQuery came, and no other is awaited.
     pub fn settle(&mut self) {
-        if self.open_from == self.texts.len() {
-            self.overflowed = false;
-        }
-        self.texts.drain(..self.open_from);
-        self.open_from = 0;
+        self.ended = Run::default();
     }
 
     /// For a text that lexes differently under other settings.
     pub fn for_lexing(&self, ready_awaited: bool) -> Standing {
-        self.standing(ready_awaited, |t| is_inert(t.as_str()))
+        self.standing(ready_awaited, Run::is_inert)
     }
 
     /// For a plan, whose values depend on DateStyle, TimeZone and client_encoding.
     pub fn for_values(&self, ready_awaited: bool) -> Standing {
-        self.standing(ready_awaited, Text::is_steady)
+        self.standing(ready_awaited, Run::is_steady)
     }
 
-    fn standing(&self, ready_awaited: bool, harmless: impl Fn(&Text) -> bool) -> Standing {
-        let (ended, open) = self.texts.split_at(self.open_from);
-        if ready_awaited && (self.overflowed || !ended.iter().all(|t| harmless(t))) {
+    fn standing(&self, ready_awaited: bool, is_harmless: impl Fn(&Run) -> bool) -> Standing {
+        if ready_awaited && !is_harmless(&self.ended) {
             Standing::Awaited
-        } else if self.overflowed || !open.iter().all(|t| harmless(t)) {
+        } else if !is_harmless(&self.open) {
             Standing::Open
         } else {
             Standing::Settled
         }
+    }
+}
+
+/// Texts that ran one after another. Whether they speak of settings is found out when it is asked, because mostly
+/// nobody asks; a batch may have any number of them, so that the oldest are found out about and forgotten.
+#[derive(Default)]
+struct Run {
+    texts: Vec<Arc<Text>>,
+    /// a forgotten text spoke of settings
+    forgot_unsteady: bool,
+    /// a forgotten text may have run code of anybody's
+    forgot_lively: bool,
+}
+
+impl Run {
+    fn push(&mut self, text: &Arc<Text>) {
+        // A statement that is executed again and again.
+        if self
+            .texts
+            .last()
+            .is_some_and(|last| Arc::ptr_eq(last, text))
+        {
+            return;
+        }
+        if self.texts.len() >= UNSETTLED_TEXTS_MAX {
+            self.forgot_unsteady = !self.is_steady();
+            self.forgot_lively = !self.is_inert();
+            self.texts.clear();
+        }
+        self.texts.push(Arc::clone(text));
+    }
+
+    fn append(&mut self, later: Self) {
+        self.forgot_unsteady |= later.forgot_unsteady;
+        self.forgot_lively |= later.forgot_lively;
+        later.texts.iter().for_each(|text| self.push(text));
+    }
+
+    fn is_steady(&self) -> bool {
+        !self.forgot_unsteady && self.texts.iter().all(|text| text.is_steady())
+    }
+
+    fn is_inert(&self) -> bool {
+        !self.forgot_lively && self.texts.iter().all(|text| is_inert(text.as_str()))
     }
 }
 
@@ -259,17 +295,32 @@ mod tests {
     }
 
     #[test]
-    fn a_full_window_settles_nothing() {
+    fn a_batch_of_any_length_stays_settled() {
         let mut window = Window::default();
-        let text = Text::new("BEGIN");
-        for _ in 0..=UNSETTLED_TEXTS_MAX {
-            window.run(&text);
+        for _ in 0..=2 * UNSETTLED_TEXTS_MAX {
+            window.run(&Text::new("INSERT INTO t VALUES ($1)"));
+            assert_eq!(window.for_values(false), Standing::Settled);
+        }
+        assert!(window.open.texts.len() <= UNSETTLED_TEXTS_MAX);
+        window.close();
+        assert_eq!(window.for_values(true), Standing::Settled);
+    }
+
+    #[test]
+    fn s03_what_a_long_batch_forgets_still_counts() {
+        let mut window = Window::default();
+        window.run(&Text::new("SET datestyle = german"));
+        for _ in 0..=2 * UNSETTLED_TEXTS_MAX {
+            window.run(&Text::new("BEGIN"));
         }
         assert_eq!(window.for_values(false), Standing::Open);
+        assert_eq!(window.for_lexing(false), Standing::Open);
         window.close();
         assert_eq!(window.for_values(true), Standing::Awaited);
+        assert_eq!(window.for_lexing(true), Standing::Awaited);
         window.settle();
         assert_eq!(window.for_values(false), Standing::Settled);
+        assert_eq!(window.for_lexing(false), Standing::Settled);
     }
 
     #[test]
