@@ -87,7 +87,7 @@ async fn what_can_be_reached_is_recorded() {
              CREATE VIEW over_v AS SELECT * FROM v;
              CREATE MATERIALIZED VIEW m AS SELECT count(*) FROM contacts;
              CREATE VIEW xml AS SELECT query_to_xml('select 1', true, true, '');
-             CREATE FUNCTION lookup(int) RETURNS text LANGUAGE sql AS 'SELECT email FROM contacts WHERE id = $1';
+             CREATE FUNCTION lookup(int) RETURNS text LANGUAGE sql AS 'SELECT email FROM public.contacts WHERE id = $1';
              CREATE VIEW by_function AS SELECT lookup(1);
              CREATE FUNCTION standard() RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM contacts; END;
              CREATE FUNCTION indirect() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM standard(); RETURN NEW; END';
@@ -101,7 +101,7 @@ async fn what_can_be_reached_is_recorded() {
              CREATE TABLE ruled (a int); CREATE RULE r AS ON INSERT TO ruled DO ALSO INSERT INTO log VALUES ('x');
              CREATE TABLE checked (a int CHECK (lookup(a) IS NOT NULL));
              CREATE TABLE indexed (a int);
-             CREATE FUNCTION key(int) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT email FROM contacts WHERE id = $1';
+             CREATE FUNCTION key(int) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT email FROM public.contacts WHERE id = $1';
              CREATE INDEX ON indexed (key(a));
              CREATE AGGREGATE agg(int) (SFUNC = int4pl, STYPE = int);",
         )

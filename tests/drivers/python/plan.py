@@ -1,0 +1,203 @@
+"""What every Python driver is asked to do, through pgveil and directly, and how the answers are held together.
+
+A driver is a class with `ask(statement, values)`, `batch(statement, rows)` and `close()`, which speak `$1`, `$2`, ...;
+with `fault` (its base exception) and `sqlstate(error)`. It knows nothing of the plan.
+"""
+
+import collections
+import re
+import sys
+
+Attribute = collections.namedtuple("Attribute", "name type store ordinary lowest highest beyond invalid")
+MISSING = 77
+
+
+def arguments():
+    """The attributes of the data file, and the three connection strings: through pgveil, direct, masked."""
+    path, *urls = sys.argv[1:5]
+    with open(path, encoding="utf-8") as file:
+        lines = [line.rstrip("\n").split(" | ") for line in file if not line.startswith("#")]
+    return [Attribute(*(cell.strip() for cell in line[:8])) for line in lines], urls
+
+
+def missing(error):
+    print(f"missing: {error}")
+    sys.exit(MISSING)
+
+
+def in_order(statement):
+    """The statement with `%s` for `$1`, `$2`, ..., as the DB-API's drivers want it."""
+    return re.sub(r"\$\d+", "%s", statement)
+
+
+def shown(answer):
+    """An answer to be compared: values with the names of their classes, because 1 == 1.0 == True."""
+    if isinstance(answer, (list, tuple)):
+        return [shown(value) for value in answer]
+    return f"{type(answer).__name__} {bytes(answer)!r}" if isinstance(answer, memoryview) else f"{type(answer).__name__} {answer!r}"
+
+
+def first_difference(one, other):
+    """The first two parts in which two answers differ; None when they are the same."""
+    if one == other:
+        return None
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        return next(filter(None, map(first_difference, one, other)))
+    return one, other
+
+
+class Plan:
+    """One connection of the driver through pgveil to `every_type`, one direct to `twin`, one as the masked role."""
+
+    def __init__(self, attributes, through, direct, masked):
+        self.attributes = attributes
+        self.sides = [(through, "every_type"), (direct, "twin")]
+        self.masked = masked
+        self.checks = 0
+        self.names = [a.name for a in attributes]
+        self.list = ", ".join(["id", *self.names])
+        self.rows = [[place + 1, *(self.native(a, a[3 + place]) for a in attributes)] for place in range(3)]
+        self.rows.append([4, *(None for _ in attributes)])
+
+    def native(self, attribute, value):
+        """The driver's own object for a value of the data file."""
+        return self.sides[1][0].ask(f"SELECT CAST({value} AS {attribute.type})", [])[-1][0][0]
+
+    def literal(self, attribute, value):
+        """A value of the data file as one literal."""
+        statement = f"SELECT quote_literal(CAST(CAST({value} AS {attribute.type}) AS text))"
+        return self.sides[1][0].ask(statement, [])[-1][0][0]
+
+    def same(self, what, through, direct):
+        self.checks += 1
+        difference = first_difference(shown(through), shown(direct))
+        if difference:
+            sys.exit(f"{what}: the answers differ\n  pgveil: {difference[0]}\n  direct: {difference[1]}")
+
+    def told(self, driver, statement, values):
+        """The answer, or the class and the SQLSTATE of the driver's own exception."""
+        try:
+            return driver.ask(statement, values)
+        except Exception as error:  # also what a driver raises for a value that it has no object for
+            return [type(error).__name__, driver.sqlstate(error)]
+
+    def run(self, statement, values=()):
+        answers = [self.told(driver, statement.replace("TABLE", table), list(values)) for driver, table in self.sides]
+        self.same(statement, *answers)
+        return answers[0]
+
+    def must(self, statement, values=()):
+        """As `run`, and PostgreSQL must have taken it."""
+        answer = self.run(statement, values)
+        if len(answer) == 2:
+            sys.exit(f"{statement}: {answer}")
+        return answer
+
+    def compared(self):
+        return [(place, a) for place, a in enumerate(self.attributes) if "search: []" not in a.store]
+
+    def emptied(self):
+        for driver, table in self.sides:
+            driver.ask(f"DELETE FROM {table}", [])
+
+    def values(self):
+        places = ", ".join(f"${n + 1}" for n in range(len(self.names) + 1))
+        self.emptied()
+        for row in self.rows:
+            self.must(f"INSERT INTO TABLE ({self.list}) VALUES ({places}) RETURNING *", row)
+        self.must("SELECT * FROM TABLE ORDER BY id")
+        for attribute in self.attributes:
+            self.must(f"SELECT id, {attribute.name} FROM TABLE WHERE {attribute.name} IS NULL")
+            self.must(f"INSERT INTO TABLE (id, {attribute.name}) VALUES (5, {self.literal(attribute, attribute.beyond)})")
+            self.run(f"SELECT {attribute.name} FROM TABLE WHERE id = 5")
+            self.must("DELETE FROM TABLE WHERE id = $1", [5])
+
+    def lookups(self):
+        for place, attribute in self.compared():
+            for row in self.rows[:3]:
+                for _ in range(3):
+                    answer = self.must(f"SELECT id, {attribute.name} FROM TABLE WHERE {attribute.name} = $1 ORDER BY id", [row[place + 1]])
+                    if not answer[-1]:
+                        sys.exit(f"{attribute.name}: a value is not found")
+            self.must(f"SELECT count(*) FROM TABLE WHERE {attribute.name} <> $1", [self.rows[0][place + 1]])
+            self.must(f"SELECT id FROM TABLE WHERE {attribute.name} IN ($1, $2) ORDER BY id",
+                      [self.rows[0][place + 1], self.rows[1][place + 1]])
+
+    def changes(self):
+        for place, name in enumerate(self.names):
+            for row in (1, 3, 0):
+                self.must(f"UPDATE TABLE SET {name} = $1 WHERE id = $2 RETURNING id, {name}", [self.rows[row][place + 1], 3])
+        self.must("SELECT * FROM TABLE WHERE id = $1", [3])
+        self.must("DELETE FROM TABLE WHERE id = $1 RETURNING *", [3])
+
+    def faults(self):
+        for attribute in self.attributes:
+            if attribute.invalid != "-":
+                self.run(f"UPDATE TABLE SET {attribute.name} = {attribute.invalid} WHERE id = 1")
+                self.run(f"UPDATE TABLE SET {attribute.name} = $1 WHERE id = $2", ["no such value", 1])
+        self.run("INSERT INTO TABLE (id) VALUES ($1)", [1])
+        self.run("SELECT nowhere FROM TABLE")
+        self.run("SELEKT 1")
+        self.must("SELECT * FROM TABLE ORDER BY id")
+
+    def batches(self):
+        some = self.names[:8]
+        places = ", ".join(f"${n + 1}" for n in range(len(some) + 1))
+        rows = [[100 + n, *self.rows[n % 4][1:len(some) + 1]] for n in range(30)]
+        counts = [driver.batch(f"INSERT INTO {table} (id, {', '.join(some)}) VALUES ({places})", rows)
+                  for driver, table in self.sides]
+        self.same("a batch", *counts)
+        self.must(f"SELECT id, {', '.join(some)} FROM TABLE WHERE id >= 100 ORDER BY id")
+        self.must("DELETE FROM TABLE WHERE id >= $1", [100])
+
+    def cursors(self):
+        """DECLARE is refused over the treated table, and works over others."""
+        driver = self.sides[0][0]
+        driver.ask("BEGIN", [])
+        refused = self.told(driver, "DECLARE page CURSOR FOR SELECT * FROM every_type", [])
+        driver.ask("ROLLBACK", [])
+        self.same("DECLARE", refused[1], "0A000")
+        answers = []
+        for driver, _ in self.sides:
+            driver.ask("BEGIN", [])
+            driver.ask("DECLARE page CURSOR FOR SELECT * FROM shown ORDER BY id", [])
+            answers.append(driver.ask("FETCH 2 FROM page", []))
+            driver.ask("COMMIT", [])
+        self.same("FETCH", *answers)
+
+    def masks(self):
+        """The masked role sees of `every_type` what `shown` has, with the same description."""
+        self.emptied()
+        places = ", ".join(f"${n + 1}" for n in range(len(self.names) + 1))
+        for row in self.rows:
+            self.must(f"INSERT INTO TABLE ({self.list}) VALUES ({places})", row)
+        direct = self.sides[1][0]
+        for tail in ("ORDER BY id", "WHERE id = $1"):
+            values = [1] if "$1" in tail else []
+            self.same(f"masked {tail}", self.masked.ask(f"SELECT * FROM every_type {tail}", values),
+                      direct.ask(f"SELECT * FROM shown {tail}", values))
+        for name in self.names:
+            self.same(f"masked {name}", self.masked.ask(f"SELECT id, {name} FROM every_type ORDER BY id", []),
+                      direct.ask(f"SELECT id, {name} FROM shown ORDER BY id", []))
+        self.same("assigned by a masked role", self.told(self.masked, "UPDATE every_type SET t = $1", ["x"])[1], "42501")
+
+    def whole(self):
+        for part in (self.values, self.lookups, self.changes, self.faults, self.batches, self.cursors, self.masks):
+            part()
+
+
+def run(name, driver, modes=({},)):
+    """The whole plan in each mode of the driver; `driver(url, **mode)` connects."""
+    attributes, urls = arguments()
+    checks = 0
+    for mode in modes:
+        drivers = [driver(url, **mode) for url in urls]
+        plan = Plan(attributes, *drivers)
+        plan.whole()
+        special = getattr(driver, "special", None)
+        if special:
+            special(plan)
+        checks += plan.checks
+        for one in drivers:
+            one.close()
+    print(f"{name}: {checks} checks hold")

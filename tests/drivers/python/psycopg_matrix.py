@@ -1,0 +1,81 @@
+"""psycopg 3: text and binary, prepared or not, values inlined by the client, pipelines, named cursors, COPY."""
+
+import plan
+
+try:
+    import psycopg
+    from psycopg.types.json import Jsonb
+except ImportError as error:
+    plan.missing(error)
+
+
+class Driver:
+    def __init__(self, url, binary=False, prepare=None, inlined=False):
+        factory = psycopg.ClientCursor if inlined else psycopg.Cursor
+        self.connection = psycopg.connect(url, autocommit=True, cursor_factory=factory)
+        self.binary, self.prepare, self.inlined = binary, prepare, inlined
+
+    def placed(self, statement):
+        statement = plan.in_order(statement)
+        return statement.replace("%s", "%b") if self.binary else statement
+
+    def ask(self, statement, values):
+        cursor = self.connection.cursor() if self.inlined else self.connection.cursor(binary=self.binary)
+        values = [Jsonb(value) if isinstance(value, (dict, list)) else value for value in values]
+        cursor.execute(self.placed(statement), values or None, prepare=self.prepare)
+        described = [(c.name, c.type_code, c.internal_size, c.precision, c.scale) for c in cursor.description or ()]
+        return [cursor.statusmessage, described, cursor.fetchall() if described else None]
+
+    def batch(self, statement, rows):
+        rows = [[Jsonb(value) if isinstance(value, (dict, list)) else value for value in row] for row in rows]
+        if self.inlined:
+            # executemany is one pipeline without Syncs: there a text with values inside that lexes by a setting is
+            # refused, because what ran before it may have changed the setting.
+            return sum(self.connection.execute(self.placed(statement), row).rowcount for row in rows)
+        cursor = self.connection.cursor()
+        cursor.executemany(self.placed(statement), rows)
+        return cursor.rowcount
+
+    @staticmethod
+    def sqlstate(error):
+        return getattr(error, "sqlstate", None)
+
+    def close(self):
+        self.connection.close()
+
+    @staticmethod
+    def special(the_plan):
+        Driver.pipelines(the_plan)
+        Driver.named_cursors(the_plan)
+
+    @staticmethod
+    def pipelines(the_plan):
+        answers = []
+        for driver, table in the_plan.sides:
+            if driver.inlined:
+                return
+            connection, value = driver.connection, the_plan.rows[0][1]
+            with connection.pipeline():
+                cursors = [connection.execute(f"SELECT * FROM {table} WHERE id = %s", [1]),
+                           connection.execute(f"SELECT id FROM {table} WHERE t = %s", [value]),
+                           connection.execute("SELECT 1")]
+            answers.append([cursor.fetchall() for cursor in cursors])
+        the_plan.same("a pipeline", *answers)
+
+    @staticmethod
+    def named_cursors(the_plan):
+        def named(connection, table):
+            try:
+                with connection.transaction(), psycopg.ServerCursor(connection, "some") as cursor:
+                    cursor.execute(f"SELECT * FROM {table} ORDER BY id")
+                    return cursor.fetchmany(2)
+            except psycopg.Error as error:
+                return type(error).__name__, error.sqlstate
+
+        (driver, _), (direct, _) = the_plan.sides
+        the_plan.same("a named cursor", named(driver.connection, "every_type"), ("FeatureNotSupported", "0A000"))
+        the_plan.same("a named cursor", named(driver.connection, "shown"), named(direct.connection, "shown"))
+
+
+plan.run(f"psycopg {psycopg.__version__}", Driver, [
+    {}, {"binary": True}, {"prepare": True}, {"binary": True, "prepare": True}, {"inlined": True}])
