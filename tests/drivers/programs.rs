@@ -127,3 +127,37 @@ async fn jdbc_notices_nothing() {
     java.arg(script("java/Matrix.java"));
     matrix("JDBC", Some(java)).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn go_notices_nothing() {
+    // Debian's golang-github-lib-pq-dev is a tree of sources, as GOPATH was before modules.
+    let go = libraries().map(|folder| {
+        let mut go = Command::new("go");
+        go.envs([("GO111MODULE", "off"), ("GOPATH", "/usr/share/gocode")]);
+        go.env("GOCACHE", folder.join("go"));
+        go.arg("run").arg(script("go/matrix.go"));
+        go
+    });
+    matrix("Go", go).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn php_notices_nothing() {
+    let mut php = Command::new("php");
+    php.arg(script("php/matrix.php"));
+    matrix("PHP", Some(php)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ruby_notices_nothing() {
+    let mut ruby = Command::new("ruby");
+    ruby.arg(script("ruby/matrix.rb"));
+    matrix("Ruby", Some(ruby)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sqlx_notices_nothing() {
+    // A crate of its own, which `.ci/run` builds.
+    let program = libraries().map(|folder| Command::new(folder.join("sqlx/debug/sqlx-matrix")));
+    matrix("sqlx", program).await;
+}
