@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use support::pgveil::Pgveil;
 use support::raw::{Raw, message, query, string};
 
-const SCHEMA: &str = include_str!("drivers/schema.sql");
-const POLICY: &str = include_str!("drivers/policy.yaml");
+const SCHEMA: &str = include_str!("oracle/schema.sql");
+const POLICY: &str = include_str!("oracle/policy.yaml");
 const STATEMENTS: &str = include_str!("oracle/statements.sql");
 
 /// Rows with NULLs, empty values, extremes and doubles.
