@@ -212,7 +212,7 @@ async fn dependents<C: GenericClient>(
     found: &mut Findings,
 ) -> Result<(), tokio_postgres::Error> {
     let sql = "SELECT d.classid::regclass::text, pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid), \
-                      k.contype::text, c.relkind::text, f.adnum, d.objid = d.refobjid \
+                      k.contype::text, c.relkind::text, f.adnum, d.objid = d.refobjid, d.objsubid <> 0 \
                FROM pg_catalog.pg_depend d \
                     LEFT JOIN pg_catalog.pg_constraint k ON d.classid = 'pg_catalog.pg_constraint'::regclass AND k.oid = d.objid \
                     LEFT JOIN pg_catalog.pg_class c ON d.classid = 'pg_catalog.pg_class'::regclass AND c.oid = d.objid \
@@ -228,11 +228,14 @@ async fn dependents<C: GenericClient>(
             let relation: Option<&str> = row.try_get(3)?;
             let default_of: Option<i16> = row.try_get(4)?;
             let own_table: bool = row.try_get(5)?;
+            let column: bool = row.try_get(6)?;
             let kind = match (class, constraint, relation) {
                 ("pg_class", _, Some("i" | "I")) => continue, // looked at by `index`
                 ("pg_constraint", Some("p" | "u" | "n"), _) => continue, // carried with its index
                 ("pg_attrdef", _, _) if default_of == Some(attnum) => continue,
                 ("pg_attrdef", _, _) => "generated",
+                // Before PostgreSQL 15 a generated column depends by itself, not by its expression.
+                ("pg_class", _, _) if own_table && column => "generated",
                 ("pg_class", _, _) if own_table => "partition_key",
                 ("pg_class", _, Some("S")) => "serial",
                 ("pg_constraint", Some("f"), _) => "foreign_key",

@@ -64,3 +64,24 @@ pub async fn create_login(cluster: &Cluster, name: &str, password: &str, options
         .await
         .expect("a login");
 }
+
+/// The server's version as `server_version_num` has it, for example 150014.
+pub async fn version(client: &tokio_postgres::Client) -> i32 {
+    let row = client
+        .query_one("SELECT current_setting('server_version_num')::int", &[])
+        .await
+        .expect("the version");
+    row.get(0)
+}
+
+/// The first version whose grammar knows what a test's SQL uses.
+pub fn since(sql: &str) -> i32 {
+    /// Column lists and row filters of publications are of 15.
+    const NEWER: &[(&str, i32)] = &[
+        ("BEGIN ATOMIC", 140_000),
+        ("FOR TABLE t (", 150_000),
+        ("FOR TABLE t WHERE", 150_000),
+    ];
+    let found = NEWER.iter().filter(|(words, _)| sql.contains(words));
+    found.map(|(_, version)| *version).max().unwrap_or(0)
+}
