@@ -35,8 +35,8 @@ pub const LOGINS_AT_ONCE_MAX: usize = 4096;
 /// CancelRequests looked at at one time.
 pub const CANCELS_AT_ONCE_MAX: usize = 16;
 
-/// Milliseconds a CancelRequest with an unknown key holds its place: 160 guesses a second at the most, and a key
-/// has 63 bits to guess.
+/// Milliseconds a CancelRequest with an unknown key holds its place: 160 guesses a second at the most, and the secret
+/// has 32 bits to guess for as long as its session lives (256 in protocol 3.2).
 pub const CANCEL_GUESS_MS: u64 = 100;
 
 /// Milliseconds that sessions have to become idle and end when pgveil shuts down.

@@ -370,6 +370,22 @@ async fn a_cancel_reaches_the_statement_and_looks_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_process_number_is_the_servers_own_and_the_secret_is_not() {
+    let pair = Pair::new().await;
+    let mut raw = pair.connect(pair.pgveil.port());
+    raw.send(&query("SELECT pg_backend_pid()"));
+    let frames = raw.until(b'Z', 1);
+    let (_, row) = frames.iter().find(|f| f.0 == b'D').expect("a row");
+    let process: u32 = String::from_utf8_lossy(&row[6..]).parse().unwrap();
+    assert_eq!(raw.cancel_key[..4], process.to_be_bytes());
+    raw.send(&query("SELECT pg_sleep(1)"));
+    // At the server itself, the client's key is nobody's.
+    cancel(pair.ports()[1], &raw.cancel_key);
+    let slept = raw.until(b'Z', 1);
+    assert!(slept.iter().all(|f| f.0 != b'E'), "it was not cancelled");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_terminate_closes_the_connection() {
     let pair = Pair::new().await;
     for port in pair.ports() {

@@ -1,14 +1,15 @@
 //! CancelRequests: pgveil's own keys towards clients, and which session of the server each one stands for.
 //!
-//! A key is random and of pgveil's making, so that it says nothing of the server's; a guessed one cancels
-//! nothing, and guesses are slow. It knows no session beyond its key.
+//! The process number is the server's own: clients look themselves up by it in `pg_stat_activity` and `pg_locks`,
+//! give it to `pg_terminate_backend`, and compare it with the sender of a notification. The secret beside it is
+//! random and of pgveil's making, so that it says nothing of the server's; a guessed one cancels nothing, and
+//! guesses are slow. It knows no session beyond its key.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use dashmap::DashMap;
-use dashmap::mapref::entry::Entry;
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 use tokio::sync::Semaphore;
@@ -22,7 +23,9 @@ use crate::wire::startup::CancelKey;
 pub struct Cancels(Arc<Inner>);
 
 struct Inner {
-    sessions: DashMap<u32, Session>,
+    /// by process number; more than one where the server uses a number again before pgveil has seen the old session
+    /// end, or where servers behind one address number alike
+    sessions: DashMap<u32, Vec<Session>>,
     places: Semaphore,
 }
 
@@ -64,7 +67,11 @@ impl Registered {
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        self.cancels.0.sessions.remove(&self.key.process);
+        let sessions = &self.cancels.0.sessions;
+        sessions.remove_if_mut(&self.key.process, |_, alike| {
+            alike.retain(|session| !session.shown.matches(&self.key));
+            alike.is_empty()
+        });
     }
 }
 
@@ -85,22 +92,17 @@ impl Cancels {
     ) -> Result<Registered, NoRandom> {
         let mut secret = vec![0; secret_bytes];
         SysRng.try_fill_bytes(&mut secret).map_err(|_| NoRandom)?;
-        loop {
-            // Positive, as a process number is: clients print it.
-            let process = SysRng.try_next_u32().map_err(|_| NoRandom)? >> 1;
-            let Entry::Vacant(vacant) = self.0.sessions.entry(process) else {
-                continue;
-            };
-            let shown = CancelKey::new(process, secret);
-            vacant.insert(Session {
-                shown: shown.clone(),
-                upstream,
-            });
-            return Ok(Registered {
-                cancels: self.clone(),
-                key: shown,
-            });
-        }
+        let key = CancelKey::new(upstream.process, secret);
+        let session = Session {
+            shown: key.clone(),
+            upstream,
+        };
+        let mut alike = self.0.sessions.entry(key.process).or_default();
+        alike.push(session);
+        Ok(Registered {
+            cancels: self.clone(),
+            key,
+        })
     }
 
     /// Cancels what the session with that key is doing; false when there is none.
@@ -118,8 +120,9 @@ impl Cancels {
     }
 
     fn upstream(&self, key: &CancelKey) -> Option<CancelKey> {
-        let session = self.0.sessions.get(&key.process)?;
-        session.shown.matches(key).then(|| session.upstream.clone())
+        let alike = self.0.sessions.get(&key.process)?;
+        let session = alike.iter().find(|session| session.shown.matches(key))?;
+        Some(session.upstream.clone())
     }
 }
 
@@ -133,7 +136,7 @@ mod tests {
         let upstream = CancelKey::new(77, vec![1, 2, 3, 4]);
         let registered = cancels.register(upstream.clone(), 4).unwrap();
         let key = registered.key().clone();
-        assert!(key.process <= i32::MAX as u32 && key.secret().len() == 4);
+        assert!(key.process == 77 && key.secret().len() == 4);
         assert_eq!(cancels.upstream(&key), Some(upstream.clone()));
         assert_eq!(cancels.upstream(&upstream), None);
         let mut guessed = key.secret().to_vec();
@@ -148,5 +151,22 @@ mod tests {
         );
         drop(registered);
         assert_eq!(cancels.upstream(&key), None);
+    }
+
+    #[test]
+    fn sessions_of_one_process_number_are_told_apart_by_their_secrets() {
+        let cancels = Cancels::default();
+        let (old, new) = (
+            CancelKey::new(77, vec![1; 4]),
+            CancelKey::new(77, vec![2; 4]),
+        );
+        let before = cancels.register(old.clone(), 32).unwrap();
+        let after = cancels.register(new.clone(), 32).unwrap();
+        assert_eq!(cancels.upstream(before.key()), Some(old));
+        assert_eq!(cancels.upstream(after.key()), Some(new.clone()));
+        drop(before);
+        assert_eq!(cancels.upstream(after.key()), Some(new));
+        drop(after);
+        assert!(cancels.0.sessions.is_empty());
     }
 }

@@ -45,7 +45,7 @@ impl ProtocolVersion {
 /// What identifies a session to a CancelRequest: its process number and secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CancelKey {
-    /// the process number of BackendKeyData; pgveil's own towards clients
+    /// the process number of BackendKeyData
     pub process: u32,
     secret: Secret<Vec<u8>>,
 }
