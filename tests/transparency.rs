@@ -385,6 +385,23 @@ async fn the_process_number_is_the_servers_own_and_the_secret_is_not() {
     assert!(slept.iter().all(|f| f.0 != b'E'), "it was not cancelled");
 }
 
+/// Clients wait for the end of the connection that the cancel went by, and then send their next statement.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancel_has_arrived_when_its_connection_ends() {
+    let pair = Pair::new().await;
+    let mut raw = pair.connect(pair.pgveil.port());
+    for round in 0..30 {
+        cancel(pair.pgveil.port(), &raw.cancel_key);
+        raw.send(&query("SELECT pg_sleep(0.05)"));
+        let slept = raw.until(b'Z', 1);
+        let late = slept.iter().any(|f| f.0 == b'E');
+        assert!(
+            !late,
+            "the cancel met the statement after it, round {round}"
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_terminate_closes_the_connection() {
     let pair = Pair::new().await;

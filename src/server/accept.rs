@@ -117,7 +117,10 @@ impl Service {
                 drop(login);
                 self.session(*logged_in, peer, place).await;
             }
-            Ok(Accepted::Cancel(key)) => self.cancel(&key, peer).await,
+            Ok(Accepted::Cancel(key, client)) => {
+                self.cancel(&key, peer).await;
+                drop(client);
+            }
             Err(failure) => self.failed(failure, peer).await,
         }
     }

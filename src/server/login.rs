@@ -74,8 +74,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> LoggedIn<S> {
 pub enum Accepted<S> {
     /// a session
     Session(Box<LoggedIn<S>>),
-    /// a request to cancel the statement of the session with that key; the client is closed already
-    Cancel(CancelKey),
+    /// a request to cancel the statement of the session with that key, and the connection it came by: the client
+    /// takes its end for the cancel's arrival, and sends its next statement then
+    Cancel(CancelKey, Box<MaybeTls<S>>),
 }
 
 /// A login that failed: what audit and metrics need. The client has been told and closed.
@@ -144,7 +145,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Door<S> {
     ) -> Result<Accepted<S>, LoginFault> {
         let answered = match self.ask(context).await? {
             Ok(answered) => answered,
-            Err(key) => return Ok(Accepted::Cancel(key)),
+            Err(key) => {
+                let client = self.stream.take().ok_or(gone())?;
+                return Ok(Accepted::Cancel(key, Box::new(client)));
+            }
         };
         let Answered {
             startup,

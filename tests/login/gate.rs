@@ -128,7 +128,7 @@ impl Gate {
                         Err(failure) => {
                             let _ = report.send(failure);
                         }
-                        Ok(Accepted::Cancel(_)) => {}
+                        Ok(Accepted::Cancel(..)) => {}
                         Ok(Accepted::Session(mut session)) => {
                             let key = CancelKey::new(9, vec![9; session.cancel_secret_bytes()]);
                             session.welcome(&key).await.expect("a welcome");
