@@ -120,6 +120,11 @@ impl Exchange {
             .map_or(1, |p| p.statements().len().max(1))
     }
 
+    /// Whether every statement of the plan has replied.
+    pub fn is_complete(&self) -> bool {
+        self.plan.is_some() && self.index >= self.statements()
+    }
+
     /// The end of the statement that replies now.
     pub fn end(&mut self, ending: Ending, now: Instant) -> StatementEnd {
         let handed = self.handed.filter(|_| ending != Ending::Skipped);

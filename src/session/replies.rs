@@ -173,7 +173,8 @@ impl<V: Veil> Session<V> {
         else {
             return Err(Fatal::of_upstream());
         };
-        if exchange.refused.is_some() || exchange.failed {
+        // A result more than the text has statements would be on record without a beginning.
+        if exchange.refused.is_some() || exchange.failed || exchange.is_complete() {
             return Err(Fatal::of_upstream());
         }
         exchange.preceded = self.answered.replace(now);
