@@ -12,7 +12,7 @@ use pgveil::ident::{DomainId, KeyVersion, RelationName, RoleName};
 use pgveil::policy::decide::{Bound, Store};
 use pgveil::policy::{Policy, bind, load};
 use pgveil::statement::plan::{ColumnPlan, Outcome, Piece, Plan};
-use pgveil::statement::{Context, Reach, analyse};
+use pgveil::statement::{ClientEncoding, Context, Reach, analyse};
 
 const BYTEA: TypeRef = TypeRef {
     oid: 17,
@@ -220,7 +220,7 @@ fn run(case: &Case, snapshot: &Snapshot, bound: &Bound) -> String {
         reach: &reach,
         role: &role,
         standard_conforming_strings: true,
-        client_encoding_is_utf8: true,
+        client_encoding: ClientEncoding::Utf8,
     };
     answer(&analyse(&case.sql, &context))
 }
@@ -285,7 +285,7 @@ fn s03_a_text_in_another_encoding_is_not_read_as_utf8() {
         reach: &reach,
         role: &role,
         standard_conforming_strings: true,
-        client_encoding_is_utf8: false,
+        client_encoding: ClientEncoding::Other,
     };
     let outcome = analyse(
         "SELECT E'\u{4e2d}\\', (SELECT max(notes) FROM contacts) --'",
@@ -293,6 +293,44 @@ fn s03_a_text_in_another_encoding_is_not_read_as_utf8() {
     );
     assert!(matches!(outcome, Outcome::Refused(_)), "{outcome:?}");
     assert!(matches!(analyse("SELECT 1", &context), Outcome::Untouched));
+}
+
+/// In encodings of single bytes, what cannot name anything treated passes, whatever its other letters are.
+#[test]
+fn s03_tokens_are_read_in_encodings_of_single_bytes() {
+    let policy = policy();
+    let mut relations = snapshot(&policy).relations().to_vec();
+    let role = RoleName::new("support");
+    let outcome = |relations: &[Relation], text: &str| {
+        let snapshot = Snapshot::new(1, relations.to_vec(), Vec::new());
+        let (bound, _) = bind(&policy, &snapshot, 1, |_| Some(DOMAIN));
+        let reach = Reach::new(&snapshot, &bound, &role);
+        let context = Context {
+            snapshot: &snapshot,
+            bound: &bound,
+            reach: &reach,
+            role: &role,
+            standard_conforming_strings: true,
+            client_encoding: ClientEncoding::named(b"LATIN9"),
+        };
+        analyse(text, &context)
+    };
+    let plain = "SELECT 'caf\u{e9}' AS \"\u{e9}\", $\u{e9}$ $\u{e8}$ FROM contacts $\u{e9}$";
+    let treated = "SELECT $\u{e9}$ x $\u{e8}$ ' $\u{e9}$, notes FROM contacts -- '";
+    assert!(matches!(outcome(&relations, plain), Outcome::Untouched));
+    assert!(matches!(outcome(&relations, treated), Outcome::Refused(_)));
+    // Its letters could be the name of a view on a treated relation.
+    let contacts = relations.iter().find(|r| r.name.name == "contacts");
+    let contacts = contacts.expect("contacts").oid;
+    relations.push(Relation {
+        oid: 900,
+        name: RelationName::new("public", "clientèle"),
+        kind: RelationKind::View,
+        attributes: Vec::new(),
+        primary_key: Vec::new(),
+        reaches: vec![contacts],
+    });
+    assert!(matches!(outcome(&relations, plain), Outcome::Refused(_)));
 }
 
 /// Names that are no lower-case words are found in a function's body too.
@@ -336,7 +374,7 @@ fn p10_a_function_that_reads_a_relation_with_an_odd_name_reaches_it() {
         reach: &reach,
         role: &role,
         standard_conforming_strings: true,
-        client_encoding_is_utf8: true,
+        client_encoding: ClientEncoding::Utf8,
     };
     let refused = |sql: &str| matches!(analyse(sql, &context), Outcome::Refused(_));
     assert!(refused("SELECT f1()") && refused("SELECT f2()") && refused("SELECT f3()"));

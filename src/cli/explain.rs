@@ -13,7 +13,7 @@ use crate::ident::RoleName;
 use crate::policy::decide::{Show, Store, Treated};
 use crate::seal::Comparison;
 use crate::statement::plan::{ColumnPlan, Outcome, Piece, Plan, Refusal, Shape};
-use crate::statement::{Context, Reach, analyse};
+use crate::statement::{ClientEncoding, Context, Reach, analyse};
 
 /// `pgveil explain`
 #[derive(Debug, Args)]
@@ -53,7 +53,7 @@ impl Explain {
             reach: &Reach::new(&open.snapshot, &open.bound, &role),
             role: &role,
             standard_conforming_strings: true,
-            client_encoding_is_utf8: true,
+            client_encoding: ClientEncoding::Utf8,
         };
         let outcome = analyse(&self.sql, &context);
         let answer = Answer::new(&outcome);

@@ -117,7 +117,7 @@ impl Veil for RoleView {
                     reach,
                     role,
                     standard_conforming_strings: lexing.standard_conforming_strings,
-                    client_encoding_is_utf8: lexing.client_encoding_is_utf8,
+                    client_encoding: lexing.client_encoding,
                 },
             ),
         }

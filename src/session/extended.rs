@@ -14,10 +14,11 @@ use super::report::Fatal;
 use super::rows::{RowMap, sent_formats};
 use super::run::{Flow, Session};
 use super::settle::{Standing, Text};
-use super::texts::{Decision, lossy, malformed, refusal, unsettled};
+use super::texts::{Decision, letters, malformed, refusal, unsettled};
 use super::{Given, Veil};
 use crate::ident::SqlState;
 use crate::limits::PREPARED_NAMES_MAX;
+use crate::statement::ClientEncoding;
 use crate::statement::plan::{Plan, Refusal};
 use crate::wire::client::{
     Bind, Execute, Parse, Target, format_at, write_bind, write_describe_portal, write_parse,
@@ -45,7 +46,9 @@ impl<V: Veil> Session<V> {
         };
         let (text, decision) = match read {
             Ok(found) => found,
-            Err(refusal) => return self.refuse(parse.statement, &lossy(parse.text), &refusal, now),
+            Err(refusal) => {
+                return self.refuse(parse.statement, &letters(parse.text), &refusal, now);
+            }
         };
         let declared: Vec<u32> = parse.oids().collect();
         let (plan, sent): (_, Arc<str>) = match decision {
@@ -203,11 +206,13 @@ impl<V: Veil> Session<V> {
     pub(super) fn values_standing(&self) -> Result<Standing, Refusal> {
         match self.window.for_values(self.pending.ready_awaited()) {
             Standing::Open => Err(unsettled()),
-            Standing::Settled if !self.settings.lexing.client_encoding_is_utf8 => Err(refusal(
-                SqlState::FEATURE_NOT_SUPPORTED,
-                "protected columns need client_encoding UTF8",
-                "SET client_encoding TO 'UTF8'.",
-            )),
+            Standing::Settled if self.settings.lexing.client_encoding != ClientEncoding::Utf8 => {
+                Err(refusal(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    "protected columns need client_encoding UTF8",
+                    "SET client_encoding TO 'UTF8'.",
+                ))
+            }
             standing => Ok(standing),
         }
     }

@@ -7,7 +7,7 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::limits::UNSETTLED_TEXTS_MAX;
-use crate::statement;
+use crate::statement::{self, ClientEncoding};
 use crate::types::TextSettings;
 
 /// How the server lexes a text.
@@ -15,8 +15,8 @@ use crate::types::TextSettings;
 pub struct Lexing {
     /// `standard_conforming_strings`
     pub standard_conforming_strings: bool,
-    /// whether `client_encoding` is UTF8
-    pub client_encoding_is_utf8: bool,
+    /// `client_encoding`
+    pub client_encoding: ClientEncoding,
 }
 
 /// The reported settings that pgveil must know.
@@ -33,7 +33,7 @@ impl Default for Settings {
         Self {
             lexing: Lexing {
                 standard_conforming_strings: true,
-                client_encoding_is_utf8: true,
+                client_encoding: ClientEncoding::Utf8,
             },
             text: TextSettings::default(),
         }
@@ -48,7 +48,7 @@ impl Settings {
             b"standard_conforming_strings" => {
                 self.lexing.standard_conforming_strings = value == b"on";
             }
-            b"client_encoding" => self.lexing.client_encoding_is_utf8 = value == b"UTF8",
+            b"client_encoding" => self.lexing.client_encoding = ClientEncoding::named(value),
             b"DateStyle" => self.text.date_style = text(),
             b"TimeZone" => self.text.time_zone = text(),
             _ => {}
@@ -330,7 +330,7 @@ mod tests {
         settings.report(b"client_encoding", b"LATIN1");
         settings.report(b"TimeZone", b"Asia/Shanghai");
         assert!(!settings.lexing.standard_conforming_strings);
-        assert!(!settings.lexing.client_encoding_is_utf8);
+        assert_eq!(settings.lexing.client_encoding, ClientEncoding::SingleByte);
         assert_eq!(settings.text.time_zone, "Asia/Shanghai");
         assert!(is_sensitive("é".as_bytes()) && is_sensitive(b"'\\'") && !is_sensitive(b"a'b"));
     }

@@ -3,6 +3,7 @@
 //! The way of a text: settle, analyse, fill, record, send. A refusal sends a text that fails in its place, so
 //! that order, skipping and the transaction's state stay the server's own.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -16,6 +17,7 @@ use super::run::{Flow, Session};
 use super::settle::{Lexing, Standing, Text, is_sensitive};
 use crate::ident::SqlState;
 use crate::limits::STATEMENT_BYTES_MAX;
+use crate::statement::ClientEncoding;
 use crate::statement::plan::{Outcome, Plan, Refusal};
 use crate::wire::client::{self, write_parse, write_query};
 
@@ -34,7 +36,7 @@ impl<V: Veil> Session<V> {
         let bytes = client::query(body)?;
         let (text, decision) = match self.read(bytes) {
             Ok(found) => found,
-            Err(refusal) => return self.refuse_query(&lossy(bytes), &refusal, now),
+            Err(refusal) => return self.refuse_query(&letters(bytes), &refusal, now),
         };
         let exchange = match decision {
             Decision::Hold => return Ok(Flow::Hold),
@@ -78,14 +80,17 @@ impl<V: Veil> Session<V> {
         };
         let text = match std::str::from_utf8(bytes) {
             Ok(text) => Text::new(text),
-            Err(_) if standing == Standing::Settled && lexing.client_encoding_is_utf8 => {
+            Err(_)
+                if standing == Standing::Settled
+                    && lexing.client_encoding == ClientEncoding::Utf8 =>
+            {
                 return Err(refusal(
                     SqlState::CHARACTER_NOT_IN_REPERTOIRE,
                     "invalid byte sequence for encoding \"UTF8\"",
                     "",
                 ));
             }
-            Err(_) => Text::new(&String::from_utf8_lossy(bytes)),
+            Err(_) => Text::new(&letters(bytes)),
         };
         let outcome = match standing {
             Standing::Awaited => return Ok((text, Decision::Hold)),
@@ -125,7 +130,10 @@ impl<V: Veil> Session<V> {
             .all(|standard_conforming_strings| {
                 let lexing = Lexing {
                     standard_conforming_strings,
-                    client_encoding_is_utf8: text.as_str().is_ascii(),
+                    client_encoding: match text.as_str().is_ascii() {
+                        true => ClientEncoding::Utf8,
+                        false => ClientEncoding::Other,
+                    },
                 };
                 matches!(self.analyse(text, lexing), Outcome::Untouched)
             });
@@ -205,8 +213,13 @@ impl<V: Veil> Session<V> {
     }
 }
 
-pub(super) fn lossy(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
-    String::from_utf8_lossy(bytes)
+/// The text of bytes that may be in another encoding: each byte is then a letter of its own. Which letter does not
+/// matter; that different bytes stay different does, because a dollar quote ends with the tag it began with.
+pub(super) fn letters(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => bytes.iter().map(|&byte| char::from(byte)).collect(),
+    }
 }
 
 pub(super) fn malformed(fault: crate::wire::message::MessageFault) -> Refusal {

@@ -3,6 +3,7 @@
 //! Pure: no I/O, no clock, no key. The only user of sqlparser. What is not understood is refused.
 
 mod authorise;
+mod encoding;
 mod fingerprint;
 mod infer;
 mod lex;
@@ -19,6 +20,7 @@ mod verify;
 
 use std::sync::Arc;
 
+pub use self::encoding::ClientEncoding;
 pub use self::fingerprint::fingerprint;
 pub use self::reach::Reach;
 
@@ -43,8 +45,8 @@ pub struct Context<'a> {
     pub role: &'a RoleName,
     /// `standard_conforming_strings` as the server last reported it
     pub standard_conforming_strings: bool,
-    /// whether `client_encoding` is UTF8
-    pub client_encoding_is_utf8: bool,
+    /// `client_encoding` as the server last reported it
+    pub client_encoding: ClientEncoding,
 }
 
 /// Decides what becomes of a text, which may hold several statements.
@@ -62,9 +64,12 @@ fn stages(text: &str, context: &Context<'_>) -> Result<Option<plan::Plan>, Refus
     if reach.nothing {
         return Ok(None);
     }
-    // In another encoding its letters are others, and a byte of one may be a backslash.
-    if !(context.client_encoding_is_utf8 || text.is_ascii()) {
-        settled(text, context)?;
+    match context.client_encoding {
+        ClientEncoding::Utf8 => {}
+        // Its other letters are not read as what they are, and stand in no name that reaches anything.
+        ClientEncoding::SingleByte if reach.is_ascii() => {}
+        ClientEncoding::SingleByte | ClientEncoding::Other if text.is_ascii() => {}
+        ClientEncoding::SingleByte | ClientEncoding::Other => settled(text, context)?,
     }
     let Ok(tokens) = lex::lex(text, context.standard_conforming_strings) else {
         return unlexed(text, reach);
@@ -111,7 +116,7 @@ pub fn mentions(text: &str, reach: &Reach, standard_conforming_strings: bool) ->
 
 /// What must hold before a text that touches something treated is read any further.
 fn settled(text: &str, context: &Context<'_>) -> Result<(), Refusal> {
-    if !context.client_encoding_is_utf8 {
+    if context.client_encoding != ClientEncoding::Utf8 {
         return Err(refuse::unsupported(
             "a client_encoding other than UTF8",
             None,

@@ -197,6 +197,14 @@ impl Reach {
         }
     }
 
+    /// Whether every name that reaches something is pure ASCII.
+    pub(super) fn is_ascii(&self) -> bool {
+        [&self.relations, &self.functions, &self.closed]
+            .into_iter()
+            .flatten()
+            .all(|name| name.is_ascii())
+    }
+
     /// What a word of the text would mean if it is a name.
     pub(super) fn mention(&self, name: &str) -> Option<Mention> {
         if self.relations.contains(name) {
