@@ -178,6 +178,11 @@ async fn attributes(
     Ok(())
 }
 
+/// The functions in C that `CREATE TYPE … AS RANGE` makes under the type's name (`makeRangeConstructors` of the server):
+/// they read their arguments only. Others in C may read anything.
+const RANGE_CONSTRUCTORS: &str = "'range_constructor2', 'range_constructor3', 'multirange_constructor0', \
+     'multirange_constructor1', 'multirange_constructor2'";
+
 /// Functions outside `pg_catalog` that belong to no extension; an aggregate's text names its support functions.
 async fn functions(
     transaction: &Transaction<'_>,
@@ -200,7 +205,8 @@ async fn functions(
                 CASE WHEN a.aggfnoid IS NOT NULL THEN pg_catalog.concat_ws(' ', a.aggtransfn::text, a.aggfinalfn::text, \
                           a.aggcombinefn::text, a.aggmtransfn::text, a.aggminvtransfn::text, a.aggmfinalfn::text) \
                      {standard_body} \
-                     WHEN l.lanname IN ('c', 'internal') THEN NULL \
+                     WHEN l.lanname = 'c' THEN NULL \
+                     WHEN l.lanname = 'internal' AND p.prosrc NOT IN ({RANGE_CONSTRUCTORS}) THEN NULL \
                      ELSE p.prosrc END \
          FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace \
               JOIN pg_catalog.pg_language l ON l.oid = p.prolang \
