@@ -316,9 +316,14 @@ fn s03_tokens_are_read_in_encodings_of_single_bytes() {
         analyse(text, &context)
     };
     let plain = "SELECT 'caf\u{e9}' AS \"\u{e9}\", $\u{e9}$ $\u{e8}$ FROM contacts $\u{e9}$";
+    let block = "DO $$ BEGIN PERFORM '\u{e9}'; END $$";
     let treated = "SELECT $\u{e9}$ x $\u{e8}$ ' $\u{e9}$, notes FROM contacts -- '";
     assert!(matches!(outcome(&relations, plain), Outcome::Untouched));
     assert!(matches!(outcome(&relations, treated), Outcome::Refused(_)));
+    match outcome(&relations, block) {
+        Outcome::Refused(refusal) => assert_eq!(refusal.sqlstate.0, "42501", "it needs leave"),
+        Outcome::Untouched | Outcome::Plan(_) => panic!("a DO block without leave"),
+    }
     // Its letters could be the name of a view on a treated relation.
     let contacts = relations.iter().find(|r| r.name.name == "contacts");
     let contacts = contacts.expect("contacts").oid;

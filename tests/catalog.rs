@@ -143,7 +143,11 @@ async fn what_can_be_reached_is_recorded() {
     assert!(body("standard").expect("a body").contains("contacts"));
     assert!(body("agg").expect("support functions").contains("int4pl"));
     // What the server made itself to construct a range reaches nothing; what somebody made of its C may.
-    assert!(body("span").expect("a constructor").starts_with("range_constructor"));
+    assert!(
+        body("span")
+            .expect("a constructor")
+            .starts_with("range_constructor")
+    );
     let multirange = body("spanmultirange").expect("a constructor");
     assert!(multirange.starts_with("multirange_constructor"));
     assert_eq!(body("alias"), None);

@@ -69,17 +69,21 @@ fn stages(text: &str, context: &Context<'_>) -> Result<Option<plan::Plan>, Refus
         // Its other letters are not read as what they are, and stand in no name that reaches anything.
         ClientEncoding::SingleByte if reach.is_ascii() => {}
         ClientEncoding::SingleByte | ClientEncoding::Other if text.is_ascii() => {}
-        ClientEncoding::SingleByte | ClientEncoding::Other => settled(text, context)?,
+        ClientEncoding::SingleByte | ClientEncoding::Other => settled(context)?,
     }
     let Ok(tokens) = lex::lex(text, context.standard_conforming_strings) else {
         return unlexed(text, reach);
     };
-    if !reach.touches(&tokens)
+    let touches = reach.touches(&tokens);
+    if !touches
         && !statements(text, &tokens).any(|tokens| utility::reaches_unseen(text, tokens, reach))
     {
         return Ok(None);
     }
-    settled(text, context)?;
+    if touches {
+        settled(context)?;
+    }
+    bounded(text)?;
     let names = resolve::Names {
         snapshot: context.snapshot,
         bound: context.bound,
@@ -115,13 +119,18 @@ pub fn mentions(text: &str, reach: &Reach, standard_conforming_strings: bool) ->
 }
 
 /// What must hold before a text that touches something treated is read any further.
-fn settled(text: &str, context: &Context<'_>) -> Result<(), Refusal> {
+fn settled(context: &Context<'_>) -> Result<(), Refusal> {
     if context.client_encoding != ClientEncoding::Utf8 {
         return Err(refuse::unsupported(
             "a client_encoding other than UTF8",
             None,
         ));
     }
+    Ok(())
+}
+
+/// What is read any further has a length that can be read.
+fn bounded(text: &str) -> Result<(), Refusal> {
     if text.len() > STATEMENT_BYTES_MAX {
         return Err(Refusal {
             sqlstate: SqlState::STATEMENT_TOO_COMPLEX,
