@@ -183,6 +183,8 @@ impl SqlState {
     pub const IO_ERROR: Self = Self("58030");
     /// 57P01 `admin_shutdown`.
     pub const ADMIN_SHUTDOWN: Self = Self("57P01");
+    /// 57P05 `idle_session_timeout`.
+    pub const IDLE_SESSION_TIMEOUT: Self = Self("57P05");
     /// XX000 `internal_error`: our bug.
     pub const INTERNAL_ERROR: Self = Self("XX000");
     /// XX001 `data_corrupted`: an authentication tag did not hold.

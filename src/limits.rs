@@ -39,8 +39,19 @@ pub const CANCELS_AT_ONCE_MAX: usize = 16;
 /// has 32 bits to guess for as long as its session lives (256 in protocol 3.2).
 pub const CANCEL_GUESS_MS: u64 = 100;
 
-/// Milliseconds that sessions have to become idle and end when pgveil shuts down.
-pub const DRAIN_MS: u64 = 10_000;
+/// Seconds a connection to the server may be silent before the server is asked whether it is there, where the
+/// configuration names none.
+pub const UPSTREAM_KEEPALIVE_S: u64 = 30;
+
+/// Questions of TCP to a silent peer before it is given up.
+pub const KEEPALIVE_PROBES: u32 = 3;
+
+/// Milliseconds that sessions have to tell their clients and end once the time to drain is up: a second for each
+/// side's farewell, and one for the audit.
+pub const DRAIN_FAREWELL_MS: u64 = 3_000;
+
+/// Open files that pgveil needs beside those of its clients: listeners, control connections, audit, the runtime.
+pub const OWN_FILES_MAX: u64 = 128;
 
 /// Milliseconds before accepting is tried again when the system has no file descriptors left.
 pub const ACCEPT_PAUSE_MS: u64 = 50;

@@ -55,6 +55,10 @@ pub struct Listen {
     pub sessions_max: u32,
     /// from the connection's first byte to the end of its login
     pub login_timeout: Duration,
+    /// what open transactions have to end in after SIGTERM
+    pub drain_timeout: Duration,
+    /// how long a client may be silent before it is asked whether it is still there
+    pub keepalive: Duration,
 }
 
 /// TLS towards clients.
@@ -83,6 +87,10 @@ pub struct Upstream {
     pub method: Method,
     /// the logins that pgveil itself knows the secrets of
     pub auth_file: Option<PathBuf>,
+    /// how long a connection to it may be silent before the server is asked whether it is still there
+    pub keepalive: Duration,
+    /// how long what was sent to it may stay untaken; None leaves it to the system
+    pub tcp_user_timeout: Option<Duration>,
     /// who reads the catalog and the verifiers
     pub control: Login,
     /// who applies a policy

@@ -11,14 +11,19 @@ use super::{
     Audit, Config, Database, Keyring, Listen, ListenTls, Log, Login, Method, TlsMode, Unlock,
     Upstream,
 };
+use crate::document::duration::{DURATION_HELP, duration};
 use crate::document::shapes::At;
 use crate::document::tree::Document;
 use crate::document::{Fault, Position};
 use crate::ident::UserName;
+use crate::limits::UPSTREAM_KEEPALIVE_S;
 use crate::pattern::Pattern;
 
 const SESSIONS_MAX_DEFAULT: u32 = 1000;
 const LOGIN_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+const DRAIN_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+const LISTEN_KEEPALIVE_DEFAULT: Duration = Duration::from_secs(60);
+const UPSTREAM_KEEPALIVE_DEFAULT: Duration = Duration::from_secs(UPSTREAM_KEEPALIVE_S);
 
 /// Checks what was written. None of the parts is lost to a fault in another.
 pub(super) fn settle(
@@ -128,10 +133,9 @@ impl Settler<'_> {
             }
             sessions => sessions.as_ref().map_or(SESSIONS_MAX_DEFAULT, |s| s.value),
         };
-        let login_timeout = match &written.login_timeout {
-            None => LOGIN_TIMEOUT_DEFAULT,
-            Some(timeout) => self.duration(timeout).unwrap_or(LOGIN_TIMEOUT_DEFAULT),
-        };
+        let login_timeout = self.duration(written.login_timeout.as_ref(), LOGIN_TIMEOUT_DEFAULT);
+        let drain_timeout = self.duration(written.drain_timeout.as_ref(), DRAIN_TIMEOUT_DEFAULT);
+        let keepalive = self.duration(written.keepalive.as_ref(), LISTEN_KEEPALIVE_DEFAULT);
         let address = self.socket(&written.address)?;
         let closed = tls.as_ref().is_some_and(|tls| tls.require);
         if !closed && !address.ip().to_canonical().is_loopback() {
@@ -146,6 +150,8 @@ impl Settler<'_> {
             tls,
             sessions_max,
             login_timeout,
+            drain_timeout,
+            keepalive,
         })
     }
 
@@ -170,6 +176,9 @@ impl Settler<'_> {
         }
         let control = self.login(&written.control);
         let owner = written.owner.as_ref().map(|login| self.login(login));
+        let keepalive = self.duration(written.keepalive.as_ref(), UPSTREAM_KEEPALIVE_DEFAULT);
+        let user_timeout = written.tcp_user_timeout.as_ref();
+        let tcp_user_timeout = user_timeout.map(|t| self.duration(Some(t), keepalive));
         let (host, port) = self.host(&written.address)?;
         let loopback = host == "localhost"
             || host
@@ -195,6 +204,8 @@ impl Settler<'_> {
             control,
             host,
             port,
+            keepalive,
+            tcp_user_timeout,
         })
     }
 
@@ -292,58 +303,18 @@ impl Settler<'_> {
         })
     }
 
-    fn duration(&mut self, written: &At<String>) -> Option<Duration> {
+    fn duration(&mut self, written: Option<&At<String>>, default: Duration) -> Duration {
+        let Some(written) = written else {
+            return default;
+        };
         let duration = duration(&written.value);
         if duration.is_none() {
-            let help = "expected a whole number and a unit: `500ms`, `10s`, `15m`, `2h`";
             self.fault(
                 written.at,
                 format!("`{}` is no duration above zero", written.value),
-                help,
+                DURATION_HELP,
             );
         }
-        duration
-    }
-}
-
-/// `10s` and the like; None for what is none, or zero.
-fn duration(text: &str) -> Option<Duration> {
-    let digits = text.find(|c: char| !c.is_ascii_digit())?;
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().ok()?;
-    let duration = match unit {
-        "ms" => Duration::from_millis(number),
-        "s" => Duration::from_secs(number),
-        "m" => Duration::from_secs(number.checked_mul(60)?),
-        "h" => Duration::from_secs(number.checked_mul(3600)?),
-        _ => return None,
-    };
-    (!duration.is_zero()).then_some(duration)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_have_a_unit() {
-        assert_eq!(duration("10s"), Some(Duration::from_secs(10)));
-        assert_eq!(duration("500ms"), Some(Duration::from_millis(500)));
-        assert_eq!(duration("15m"), Some(Duration::from_secs(900)));
-        assert_eq!(duration("2h"), Some(Duration::from_secs(7200)));
-        for bad in [
-            "",
-            "10",
-            "s",
-            "0s",
-            "-1s",
-            "1.5s",
-            "1 s",
-            "1d",
-            "99999999999999999999s",
-            "18446744073709551615h",
-        ] {
-            assert_eq!(duration(bad), None, "{bad}");
-        }
+        duration.unwrap_or(default)
     }
 }

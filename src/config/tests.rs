@@ -8,7 +8,11 @@ address = "127.0.0.1:6432"
 tls = { certificate = "server.pem", key = "/etc/tls/server.key", require = true }
 sessions_max = 50
 login_timeout = "500ms"
+drain_timeout = "1m"
+keepalive = "20s"
 [upstream]
+keepalive = "5s"
+tcp_user_timeout = "40s"
 address = "db.internal:5433"
 tls = { mode = "verify-ca", ca = "ca.pem" }
 control = { user = "pgveil", password_file = "control.password" }
@@ -63,6 +67,11 @@ fn every_key_is_taken() {
     assert!(tls.require);
     assert_eq!(config.listen.sessions_max, 50);
     assert_eq!(config.listen.login_timeout, Duration::from_millis(500));
+    assert_eq!(config.listen.drain_timeout, Duration::from_secs(60));
+    assert_eq!(config.listen.keepalive, Duration::from_secs(20));
+    assert_eq!(config.upstream.keepalive, Duration::from_secs(5));
+    let user_timeout = Some(Duration::from_secs(40));
+    assert_eq!(config.upstream.tcp_user_timeout, user_timeout);
     assert_eq!(config.upstream.host, "db.internal");
     assert_eq!(config.upstream.port, 5433);
     assert_eq!(config.upstream.tls, TlsMode::VerifyCa);
@@ -102,6 +111,10 @@ fn little_is_enough_and_the_rest_is_safe() {
     assert_eq!(config.listen.tls, None);
     assert_eq!(config.listen.sessions_max, 1000);
     assert_eq!(config.listen.login_timeout, Duration::from_secs(10));
+    assert_eq!(config.listen.drain_timeout, Duration::from_secs(10));
+    assert_eq!(config.listen.keepalive, Duration::from_secs(60));
+    assert_eq!(config.upstream.keepalive, Duration::from_secs(30));
+    assert_eq!(config.upstream.tcp_user_timeout, None);
     assert_eq!(config.upstream.tls, TlsMode::Disable);
     assert_eq!(config.upstream.owner, config.upstream.control);
     assert_eq!(config.keyring, None);

@@ -46,6 +46,13 @@ pub(super) struct Listen {
     /// From the connection's first byte to the end of its login; `10s` when left out.
     #[serde(default)]
     pub login_timeout: Option<At<String>>,
+    /// What open transactions have to end in after SIGTERM before they are ended; `10s` when left out.
+    #[serde(default)]
+    pub drain_timeout: Option<At<String>>,
+    /// How long a client may be silent before TCP asks whether it is still there; `60s` when left out. One that
+    /// answers nothing for as long again is gone.
+    #[serde(default)]
+    pub keepalive: Option<At<String>>,
 }
 
 /// `listen.tls`
@@ -73,6 +80,15 @@ pub(super) struct Upstream {
     /// TLS towards PostgreSQL.
     #[serde(default)]
     pub tls: Option<UpstreamTls>,
+    /// How long a connection to PostgreSQL may be silent before TCP asks whether the server is still there; `30s`
+    /// when left out. One that answers nothing for as long again is gone, and the client is told 08006.
+    #[serde(default)]
+    pub keepalive: Option<At<String>>,
+    /// How long what was sent to PostgreSQL may stay untaken before the connection is given up, as libpq has it. It
+    /// notices a server that vanished in the middle of a statement, and also ends a session whose statement waits
+    /// that long while more is sent (a COPY behind a lock). Left to the system when left out (about 15 minutes).
+    #[serde(default)]
+    pub tcp_user_timeout: Option<At<String>>,
     /// The login that reads the catalog and the verifiers (`pgveil setup` makes it).
     pub control: Login,
     /// The login that applies a policy: the owner of the tables. `control` when left out.

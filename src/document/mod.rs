@@ -4,6 +4,7 @@
 //! Knows nothing of what the words mean: [`tree`] parses, [`read`] hands the tree to serde, [`shapes`] has the
 //! shapes that a struct can ask for (a position, one or many, a map that keeps its order).
 
+pub mod duration;
 pub mod read;
 pub mod shapes;
 mod toml;

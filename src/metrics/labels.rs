@@ -189,6 +189,8 @@ label!(
         NoDatabase = "no_database",
         /// too many sessions
         TooMany = "too_many",
+        /// pgveil is shutting down
+        Draining = "draining",
         /// the client went away, took too long or broke the protocol
         Broken = "broken",
         /// the server refused or could not be reached

@@ -12,6 +12,7 @@ use super::model;
 use super::roles::{Evidence, Role};
 use super::rule::{Policy, Rule};
 use super::settle;
+use crate::document::duration::{DURATION_HELP, duration};
 use crate::document::shapes::{At, OneOrMany};
 use crate::document::tree::Document;
 use crate::document::{Fault, Position, advice, read};
@@ -144,9 +145,14 @@ fn settle_roles(written: &At<Vec<model::Role>>, notes: &mut Notes<'_>) -> Vec<Ro
         if let Some(limits) = &role.limits {
             notes.not_enforced(limits.at, "limits");
         }
-        if let Some(timeout) = &role.idle_timeout {
-            notes.not_enforced(timeout.at, "idle_timeout");
-        }
+        let idle_timeout = role.idle_timeout.as_ref().and_then(|written| {
+            let found = duration(&written.value);
+            if found.is_none() {
+                let message = format!("`{}` is no duration above zero", written.value);
+                notes.fault_with(written.at, message, Some(DURATION_HELP.to_owned()));
+            }
+            found
+        });
         if let Some(read_only) = &role.read_only {
             notes.not_enforced(read_only.at, "read_only");
         }
@@ -154,6 +160,7 @@ fn settle_roles(written: &At<Vec<model::Role>>, notes: &mut Notes<'_>) -> Vec<Ro
             name: RoleName::new(name.value.clone()),
             evidence: settle_evidence(&role.matches, notes),
             allow: role.allow.iter().map(|word| word.value).collect(),
+            idle_timeout,
         });
     }
     roles

@@ -55,7 +55,7 @@ pub struct Role {
     /// Budgets of the role. Not enforced by this version yet.
     #[serde(default)]
     pub limits: Option<At<Limits>>,
-    /// How long a session may stand idle before it is cut, for example `15m`. Not enforced by this version yet.
+    /// How long a session may stand idle, outside a transaction, before it is cut (57P05), for example `15m`.
     #[serde(default)]
     pub idle_timeout: Option<At<String>>,
     /// Whether the role may only read. Not enforced by this version yet.

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
@@ -17,6 +18,7 @@ pub struct Role {
     pub(super) name: RoleName,
     pub(super) evidence: Evidence,
     pub(super) allow: BTreeSet<Allow>,
+    pub(super) idle_timeout: Option<Duration>,
 }
 
 /// What a login must have: of each list that is there, one element.
@@ -41,6 +43,11 @@ impl Role {
     /// Whether it may do that.
     pub fn allows(&self, what: Allow) -> bool {
         self.allow.contains(&what)
+    }
+
+    /// How long a session of it may be idle outside a transaction.
+    pub fn idle_timeout(&self) -> Option<Duration> {
+        self.idle_timeout
     }
 
     /// Whether a login is of this role. `address` is None at a Unix socket, which is in no network; an IPv4

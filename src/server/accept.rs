@@ -17,15 +17,17 @@ use tokio::time::timeout;
 use super::admission::LoginContext;
 use super::cancel::{Cancels, Registered};
 use super::databases::{Database, Databases};
-use super::drive::{Conduct, Leg, drive};
+use super::drive::{Conduct, Left, Leg, drive};
 use super::login::{self, Accepted, LoggedIn, LoginFailure};
 use super::record::SessionRecord;
 use super::turned_away::{Refused, anonymous, outcome, refuse};
 use crate::audit::{self, Recorder, Who};
+use crate::config::Listen;
 use crate::ident::{RoleName, SqlState};
-use crate::limits::{ACCEPT_PAUSE_MS, DRAIN_MS, LOGINS_AT_ONCE_MAX};
+use crate::limits::{ACCEPT_PAUSE_MS, DRAIN_FAREWELL_MS, LOGINS_AT_ONCE_MAX};
 use crate::metrics::{LoginOutcome, Metrics};
 use crate::session::{Allowed, Session, Settings};
+use crate::upstream::stream::Liveness;
 use crate::wire::startup::CancelKey;
 
 /// All that serving clients needs, shared by their tasks.
@@ -38,8 +40,8 @@ pub struct Service {
     pub recorder: Option<Recorder>,
     /// where it is counted
     pub metrics: Metrics,
-    /// sessions at one time
-    pub sessions_max: u32,
+    /// how many clients, and how patient pgveil is with them
+    pub listen: Listen,
     cancels: Cancels,
     numbers: AtomicU64,
 }
@@ -56,29 +58,35 @@ impl Service {
         context: LoginContext,
         databases: Arc<Databases>,
         (recorder, metrics): (Option<Recorder>, Metrics),
-        sessions_max: u32,
+        listen: Listen,
     ) -> Self {
         Self {
             context,
             databases,
             recorder,
             metrics,
-            sessions_max,
+            listen,
             cancels: Cancels::default(),
             numbers: AtomicU64::new(1),
         }
     }
 
+    /// Lets nobody in any more, and tells the sessions to end when they are idle.
+    pub fn drain(&self) {
+        self.context.draining.store(true, Ordering::Relaxed);
+        self.databases.drain();
+    }
+
     /// Serves the listener's clients until the databases' orders are to drain, and then until the sessions have
-    /// ended, or their time is up.
+    /// ended, or their time is up. Who comes meanwhile is told why not.
     pub async fn serve(self: &Arc<Self>, listener: TcpListener) {
-        let sessions = Arc::new(Semaphore::new(self.sessions_max as usize));
+        let sessions = Arc::new(Semaphore::new(self.listen.sessions_max as usize));
         let logins = Arc::new(Semaphore::new(LOGINS_AT_ONCE_MAX));
-        let mut orders = self.databases.orders();
+        let mut drained = std::pin::pin!(self.drained(Arc::clone(&sessions)));
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                _ = orders.wait_for(|orders| orders.draining) => break,
+                () = &mut drained => return,
             };
             let (stream, peer) = match accepted {
                 Ok(accepted) => accepted,
@@ -95,10 +103,22 @@ impl Service {
             let (service, sessions) = (Arc::clone(self), Arc::clone(&sessions));
             tokio::spawn(async move { service.client(stream, peer, (login, sessions)).await });
         }
-        drop(listener);
-        let all = sessions.acquire_many(self.sessions_max);
+    }
+
+    /// Returns when pgveil is to end and the sessions have ended, by themselves or because their time was up.
+    async fn drained(&self, sessions: Arc<Semaphore>) {
+        let mut orders = self.databases.orders();
+        // A closed channel means that the whole server ends.
+        let _ = orders.wait_for(|orders| orders.draining).await;
+        let mut all = std::pin::pin!(sessions.acquire_many(self.listen.sessions_max));
+        tokio::select! {
+            _ = &mut all => return,
+            () = tokio::time::sleep(self.listen.drain_timeout) => {}
+            _ = orders.wait_for(|orders| orders.ending) => {}
+        }
+        self.databases.end();
         // Those that have not ended by then end with the runtime.
-        let _ = timeout(Duration::from_millis(DRAIN_MS), all).await;
+        let _ = timeout(Duration::from_millis(DRAIN_FAREWELL_MS), all).await;
     }
 
     /// A client from its first byte to its last.
@@ -108,7 +128,10 @@ impl Service {
         peer: SocketAddr,
         (login, sessions): (OwnedSemaphorePermit, Arc<Semaphore>),
     ) {
-        if stream.set_nodelay(true).is_err() {
+        if Liveness::new(self.listen.keepalive, None)
+            .hold(&stream)
+            .is_err()
+        {
             return;
         }
         match login::accept(stream, Some(peer.ip()), &self.context).await {
@@ -142,6 +165,8 @@ impl Service {
             application: identity.application.clone(),
         });
         let opened = match place {
+            // Draining, it is the sessions' end that has taken the places.
+            None if self.databases.is_draining() => Err(Refused::ShuttingDown),
             None => Err(Refused::TooMany),
             Some(place) => self.open(&logged_in, place).await,
         };
@@ -230,7 +255,9 @@ impl Service {
         let role = admission.role.clone();
         let role = role.unwrap_or_else(|| RoleName::new("untreated"));
         let recorder = self.recorder.clone();
+        let idle_timeout = self.databases.idle_timeout(&identity.database, &admission);
         let conduct = Conduct {
+            idle_timeout,
             record: recorder.map(|recorder| {
                 SessionRecord::new(recorder, self.metrics.clone(), Arc::clone(who), role)
             }),
@@ -242,7 +269,12 @@ impl Service {
                 Box::new(move || databases.renewal(&identity, &admission, database.as_ref()))
             },
         };
-        drive(session, client, server, conduct).await;
+        if drive(session, client, server, conduct).await == Left::Running {
+            // The server would go on, and may commit what the client was told has ended.
+            self.cancels
+                .cancel(&self.context.target, opened.key.key())
+                .await;
+        }
         drop(opened);
     }
 

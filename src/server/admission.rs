@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -134,6 +135,8 @@ pub struct LoginContext {
     pub target: Target,
     /// the policy's answer
     pub admit: Box<Admit>,
+    /// whether nobody is let in any more
+    pub draining: AtomicBool,
 }
 
 impl fmt::Debug for LoginContext {
@@ -170,6 +173,7 @@ impl LoginContext {
             decoy_key,
             target,
             admit,
+            draining: AtomicBool::new(false),
         })
     }
 }

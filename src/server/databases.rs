@@ -213,6 +213,24 @@ impl Databases {
         self.orders.send_modify(|orders| orders.draining = true);
     }
 
+    /// Tells all sessions to end now.
+    pub fn end(&self) {
+        self.orders.send_modify(|orders| orders.ending = true);
+    }
+
+    /// Whether sessions are told to end.
+    pub fn is_draining(&self) -> bool {
+        self.orders.borrow().draining
+    }
+
+    /// How long a session of that role may be idle, by the policy in force.
+    pub fn idle_timeout(&self, name: &DatabaseName, admission: &Admission) -> Option<Duration> {
+        let entry = self.config.database(name.as_str())?;
+        let materials = self.materials.load();
+        let policy = materials.policy(entry)?;
+        policy.policy.role(admission.role.as_ref()?)?.idle_timeout()
+    }
+
     /// Whether the policy lets a login in, and as what.
     ///
     /// # Errors
@@ -286,7 +304,10 @@ impl Databases {
             return Renewal::Cut;
         }
         match self.role_view(database, admission) {
-            Ok(view) => Renewal::Follow(Arc::new(view)),
+            Ok(view) => {
+                let idle_timeout = self.idle_timeout(&identity.database, admission);
+                Renewal::Follow(Arc::new(view), idle_timeout)
+            }
             Err(_) => Renewal::Cut,
         }
     }

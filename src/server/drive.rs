@@ -52,12 +52,14 @@ pub struct Orders {
     pub epoch: u64,
     /// whether sessions are to end as soon as they are idle
     pub draining: bool,
+    /// whether they are to end now, whatever they do
+    pub ending: bool,
 }
 
 /// What becomes of a session when policy, catalog or keys changed.
 pub enum Renewal<V> {
-    /// it goes on with this
-    Follow(Arc<V>),
+    /// it goes on with this view, and may be idle for so long
+    Follow(Arc<V>, Option<Duration>),
     /// it ends: its login is no longer admitted
     Cut,
 }
@@ -83,6 +85,17 @@ pub struct Conduct<V, R> {
     pub known: Orders,
     /// asked when the epoch changed
     pub renew: Box<Renew<V>>,
+    /// how long the session may be idle outside a transaction
+    pub idle_timeout: Option<Duration>,
+}
+
+/// What the server was left with when a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// nothing to do
+    Idle,
+    /// a statement that still runs, of a session that pgveil has ended
+    Running,
 }
 
 /// Why the loop ended on the outside.
@@ -95,6 +108,8 @@ enum Outside {
     UpstreamGone,
     /// the server's orders changed
     Orders,
+    /// the session has been idle for too long
+    Idle,
 }
 
 /// Drives a session to its end.
@@ -103,7 +118,8 @@ pub async fn drive<C, U, V, R>(
     mut client: Leg<C>,
     mut upstream: Leg<U>,
     mut conduct: Conduct<V, R>,
-) where
+) -> Left
+where
     C: AsyncRead + AsyncWrite + Unpin,
     U: AsyncRead + AsyncWrite + Unpin,
     V: Veil,
@@ -111,6 +127,7 @@ pub async fn drive<C, U, V, R>(
 {
     let mut client_gone = false;
     let mut told = false;
+    let mut idle = Idle::default();
     follow(&mut session, &mut conduct, true);
     loop {
         advance(&mut session, &mut client.input, &mut upstream.input);
@@ -127,15 +144,20 @@ pub async fn drive<C, U, V, R>(
         if session.end().is_some() || (client_gone && !session.awaits_server()) {
             break;
         }
-        match turn(
+        let idle_until = idle.until(&session, conduct.idle_timeout);
+        let waited = turn(
             &mut session,
-            &mut client,
+            (&mut client, client_gone),
             &mut upstream,
-            (&mut conduct.orders, client_gone),
-        )
-        .await
-        {
+            (&mut conduct.orders, idle_until),
+        );
+        match waited.await {
             Ok(Outside::Work) => {}
+            Ok(Outside::Idle) => session.dismiss(
+                SqlState::IDLE_SESSION_TIMEOUT,
+                "terminating connection due to idle-session timeout",
+                Instant::now(),
+            ),
             Ok(Outside::Orders) => told = true,
             Ok(Outside::ClientGone) => client_gone = true,
             Ok(Outside::UpstreamGone) => session.dismiss(
@@ -146,10 +168,36 @@ pub async fn drive<C, U, V, R>(
             Err(_) => break,
         }
     }
+    let left = match session.end() {
+        Some(End::Stopped) if session.left_server_busy() => Left::Running,
+        Some(End::Stopped | End::Terminated | End::Upstream) | None => Left::Idle,
+    };
     session.abandon(Ending::Lost, Instant::now());
     // Whether these are taken can change nothing any more.
     let _ = perform(&mut session, &mut conduct.record).await;
     part(session, client.stream, upstream.stream).await;
+    left
+}
+
+/// Since when a session has been idle: from the answer to its last statement on, whatever the server tells it
+/// meanwhile.
+#[derive(Default)]
+struct Idle(Option<Instant>);
+
+impl Idle {
+    /// When the session will have been idle for too long.
+    fn until<V: Veil>(
+        &mut self,
+        session: &Session<V>,
+        timeout: Option<Duration>,
+    ) -> Option<Instant> {
+        if !session.is_idle() {
+            self.0 = None;
+            return None;
+        }
+        let since = *self.0.get_or_insert_with(Instant::now);
+        since.checked_add(timeout?)
+    }
 }
 
 /// Takes the server's orders over: a new policy, or the end.
@@ -159,7 +207,10 @@ fn follow<V: Veil, R>(session: &mut Session<V>, conduct: &mut Conduct<V, R>, tol
         let before = std::mem::replace(&mut conduct.known, orders);
         if orders.epoch != before.epoch {
             match (conduct.renew)() {
-                Renewal::Follow(veil) => session.renew(veil),
+                Renewal::Follow(veil, idle_timeout) => {
+                    conduct.idle_timeout = idle_timeout;
+                    session.renew(veil);
+                }
                 Renewal::Cut => session.dismiss(
                     SqlState::ADMIN_SHUTDOWN,
                     "terminating connection: the policy no longer admits this login",
@@ -168,7 +219,7 @@ fn follow<V: Veil, R>(session: &mut Session<V>, conduct: &mut Conduct<V, R>, tol
             }
         }
     }
-    if conduct.known.draining && session.is_idle() {
+    if conduct.known.ending || (conduct.known.draining && session.is_idle()) {
         session.dismiss(
             SqlState::ADMIN_SHUTDOWN,
             "terminating connection: pgveil is shutting down",
@@ -206,9 +257,9 @@ async fn perform<V: Veil, R: Record>(
 /// Waits until something can be done on either side, and does it.
 async fn turn<C, U, V>(
     session: &mut Session<V>,
-    client: &mut Leg<C>,
+    (client, client_gone): (&mut Leg<C>, bool),
     upstream: &mut Leg<U>,
-    (orders, client_gone): (&mut watch::Receiver<Orders>, bool),
+    (orders, idle_until): (&mut watch::Receiver<Orders>, Option<Instant>),
 ) -> io::Result<Outside>
 where
     C: AsyncRead + AsyncWrite + Unpin,
@@ -216,6 +267,7 @@ where
     V: Veil,
 {
     let mut changed = std::pin::pin!(orders.changed());
+    let mut idle = std::pin::pin!(idle_until.map(|at| tokio::time::sleep_until(at.into())));
     poll_fn(|cx| {
         let Ok(mut moved) = send(cx, &mut upstream.stream, session.to_upstream()) else {
             return Poll::Ready(Ok(Outside::UpstreamGone));
@@ -241,8 +293,12 @@ where
         }
         // A closed channel means that the whole server ends; sessions then end by themselves.
         match changed.as_mut().poll(cx) {
-            Poll::Ready(Ok(())) => Poll::Ready(Ok(Outside::Orders)),
-            Poll::Ready(Err(_)) | Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(())) => return Poll::Ready(Ok(Outside::Orders)),
+            Poll::Ready(Err(_)) | Poll::Pending => {}
+        }
+        match idle.as_mut().as_pin_mut().map(|idle| idle.poll(cx)) {
+            Some(Poll::Ready(())) => Poll::Ready(Ok(Outside::Idle)),
+            Some(Poll::Pending) | None => Poll::Pending,
         }
     })
     .await

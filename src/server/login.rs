@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -203,6 +204,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Door<S> {
                 Step::StartTls => {
                     let secured = self.start_tls().await?;
                     self.login.encrypted(secured)?;
+                }
+                Step::LookUp(_) if context.draining.load(Ordering::Relaxed) => {
+                    return Err(LoginFault::ShuttingDown);
                 }
                 Step::LookUp(user) => {
                     let whom = (&user, self.login.is_encrypted());

@@ -10,6 +10,7 @@ pub mod http;
 pub mod login;
 mod lookup;
 pub mod materials;
+mod open_files;
 pub mod record;
 pub mod reload;
 pub mod serve;

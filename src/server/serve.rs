@@ -19,6 +19,7 @@ use super::admission::LoginContext;
 use super::databases::Databases;
 use super::http::{self, Pages};
 use super::materials::Materials;
+use super::open_files;
 use super::reload::{self, settled, watch};
 use crate::audit::{self, AuditFault, Recorder};
 use crate::config::{AuditSync, Config};
@@ -151,12 +152,13 @@ impl Server {
         reload::reload(&self.config, &self.service).await
     }
 
-    /// Takes no more clients, lets sessions end when they are idle, closes the audit.
+    /// Takes no more clients, lets sessions end when they are idle, ends the others when the time to drain is up,
+    /// closes the audit.
     ///
     /// # Errors
     /// That records could not be written.
     pub async fn stop(mut self) -> Result<(), ServeFault> {
-        self.service.databases.drain();
+        self.service.drain();
         // It ends by itself within a named time; that it crashed changes nothing here.
         let _ = (&mut self.serving).await;
         if let Some(stop) = self.http_stop.take() {
@@ -183,7 +185,7 @@ impl Drop for Server {
     }
 }
 
-/// Serves until SIGTERM or SIGINT; SIGHUP reads the files again.
+/// Serves until SIGTERM or SIGINT, then drains; a second one ends it at once. SIGHUP reads the files again.
 ///
 /// # Errors
 /// [`ServeFault`].
@@ -192,6 +194,7 @@ pub async fn run(config: Config) -> Result<(), ServeFault> {
     let mut hangup = signal(SignalKind::hangup()).map_err(refused)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(refused)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(refused)?;
+    open_files::provide(config.listen.sessions_max);
     let server = Server::start(config).await?;
     loop {
         tokio::select! {
@@ -203,8 +206,16 @@ pub async fn run(config: Config) -> Result<(), ServeFault> {
             _ = interrupt.recv() => break,
         }
     }
-    tracing::info!("draining");
-    server.stop().await
+    tracing::info!("draining; a second signal ends it at once");
+    let databases = Arc::clone(&server.service.databases);
+    let mut stopped = std::pin::pin!(server.stop());
+    loop {
+        tokio::select! {
+            stopped = &mut stopped => return stopped,
+            _ = terminate.recv() => databases.end(),
+            _ = interrupt.recv() => databases.end(),
+        }
+    }
 }
 
 async fn put_together(config: &Arc<Config>) -> Result<(Arc<Service>, Metrics), ServeFault> {
@@ -244,9 +255,8 @@ async fn put_together(config: &Arc<Config>) -> Result<(Arc<Service>, Metrics), S
     };
     let context = LoginContext::configured(config, materials.keyring.as_ref(), admit)
         .map_err(ServeFault::Files)?;
-    let sessions_max = config.listen.sessions_max;
     let outside = (recorder, metrics.clone());
-    let service = Service::new(context, databases, outside, sessions_max);
+    let service = Service::new(context, databases, outside, config.listen.clone());
     Ok((Arc::new(service), metrics))
 }
 
@@ -276,6 +286,9 @@ fn pages(service: &Arc<Service>, metrics: &Metrics) -> Pages {
 
 fn not_ready(service: &Service) -> Vec<String> {
     let mut lines = service.databases.not_ready();
+    if service.databases.is_draining() {
+        lines.push("draining".to_owned());
+    }
     if let Some(fault) = service.recorder.as_ref().and_then(|r| r.check().err()) {
         lines.push(format!("audit: {fault}"));
     }

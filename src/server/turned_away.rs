@@ -17,12 +17,13 @@ use crate::audit::Who;
 use crate::ident::{DatabaseName, SqlState, UserName};
 use crate::limits::FAREWELL_TIMEOUT_MS;
 use crate::metrics::LoginOutcome;
-use crate::session::login::LoginFault;
+use crate::session::login::{LoginFault, SHUTTING_DOWN};
 use crate::wire::upstream::put_error;
 
 /// Why a proven login gets no session.
 pub(super) enum Refused {
     TooMany,
+    ShuttingDown,
     NoDatabase,
     NoRole,
     NotReady(String),
@@ -42,6 +43,7 @@ impl Refused {
     pub fn outcome(&self) -> LoginOutcome {
         match self {
             Self::TooMany => LoginOutcome::TooMany,
+            Self::ShuttingDown => LoginOutcome::Draining,
             Self::NoDatabase => LoginOutcome::NoDatabase,
             Self::NoRole => LoginOutcome::NoRole,
             Self::NotReady(_) => LoginOutcome::Upstream,
@@ -54,6 +56,7 @@ impl Refused {
                 SqlState::TOO_MANY_CONNECTIONS,
                 "sorry, too many clients already".to_owned(),
             ),
+            Self::ShuttingDown => (SqlState::ADMIN_SHUTDOWN, SHUTTING_DOWN.to_owned()),
             Self::NoDatabase => (
                 SqlState::INVALID_CATALOG_NAME,
                 "the database is not configured".to_owned(),
@@ -102,6 +105,7 @@ pub(super) fn anonymous(peer: SocketAddr, named: Option<(UserName, DatabaseName)
 pub(super) fn outcome(fault: &LoginFault) -> LoginOutcome {
     match fault {
         LoginFault::Password => LoginOutcome::WrongPassword,
+        LoginFault::ShuttingDown => LoginOutcome::Draining,
         LoginFault::NoRole | LoginFault::Replication => LoginOutcome::NoRole,
         LoginFault::NoDatabase => LoginOutcome::NoDatabase,
         LoginFault::NoVerifier(_) | LoginFault::NotReady(_) | LoginFault::Upstream(_) => {

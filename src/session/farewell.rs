@@ -51,6 +51,9 @@ pub enum LoginFault {
     /// It took longer than `login_timeout`.
     #[error("the login took too long")]
     Timeout,
+    /// pgveil is shutting down.
+    #[error("pgveil is shutting down")]
+    ShuttingDown,
     /// The verifier could not be asked for.
     #[error("the verifier of the login cannot be read: {0}")]
     NoVerifier(String),
@@ -76,6 +79,9 @@ impl From<MessageFault> for LoginFault {
         Self::SaslMessage
     }
 }
+
+/// What a client is told that comes while pgveil drains.
+pub const SHUTTING_DOWN: &str = "pgveil is shutting down: connect again";
 
 /// What the client is told: always FATAL, and the connection's end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,6 +111,7 @@ impl LoginFault {
             | Self::Gone(_)
             | Self::Timeout => LoginOutcome::Broken,
             Self::Password => LoginOutcome::WrongPassword,
+            Self::ShuttingDown => LoginOutcome::Draining,
             Self::NoDatabase => LoginOutcome::NoDatabase,
             Self::NoRole | Self::Replication => LoginOutcome::NoRole,
             Self::NotReady(_) | Self::NoVerifier(_) | Self::Upstream(_) => LoginOutcome::Upstream,
@@ -136,6 +143,7 @@ impl LoginFault {
                 format!("password authentication failed for user \"{user}\""),
                 "",
             ),
+            Self::ShuttingDown => error(SqlState::ADMIN_SHUTDOWN, SHUTTING_DOWN.to_owned(), ""),
             Self::NoVerifier(_) => error(
                 SqlState::CONNECTION_FAILURE,
                 "the login cannot be checked now: the database server does not answer pgveil"

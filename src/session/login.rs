@@ -10,7 +10,7 @@
 use bytes::BytesMut;
 use zeroize::Zeroize as _;
 
-pub use super::farewell::{Farewell, LoginFault};
+pub use super::farewell::{Farewell, LoginFault, SHUTTING_DOWN};
 use crate::ident::{DatabaseName, UserName};
 use crate::limits::{PASSWORD_FRAME_BYTES_MAX, SASL_FRAME_BYTES_MAX};
 use crate::secret::Secret;

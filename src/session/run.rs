@@ -75,6 +75,8 @@ pub struct Session<V> {
     pub(super) to_client: BytesMut,
     pub(super) to_upstream: BytesMut,
     pub(super) end: Option<End>,
+    /// replies were due when pgveil ended it
+    left_busy: bool,
 }
 
 /// What becomes of a message.
@@ -114,6 +116,7 @@ impl<V: Veil> Session<V> {
             to_client: BytesMut::new(),
             to_upstream: BytesMut::new(),
             end: None,
+            left_busy: false,
         }
     }
 
@@ -155,6 +158,11 @@ impl<V: Veil> Session<V> {
     /// Whether and how the session has ended; its outgoing bytes are still to be sent.
     pub fn end(&self) -> Option<End> {
         self.end
+    }
+
+    /// Whether the server was still at work when pgveil ended the session.
+    pub fn left_server_busy(&self) -> bool {
+        self.left_busy
     }
 
     /// Whether client messages wait for replies of the server.
@@ -347,6 +355,7 @@ impl<V: Veil> Session<V> {
             put_error(&mut self.to_client, "FATAL", fatal.sqlstate, texts, None);
         }
         self.end = Some(End::Stopped);
+        self.left_busy = !self.pending.is_empty();
         let sqlstate = <[u8; 5]>::try_from(fatal.sqlstate.0.as_bytes()).ok();
         if let Some(Expected::Query(exchange, _) | Expected::Execute(exchange)) =
             self.pending.head()

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::connect::Target;
 use super::control::ControlLogin;
+use super::stream::Liveness;
 use crate::config::{Login, Upstream};
 use crate::document::Fault;
 use crate::ident::DatabaseName;
@@ -26,6 +27,10 @@ impl Target {
             Some(upstream.tls),
             ca.as_deref(),
         )
+        .map(|target| {
+            let liveness = Liveness::new(upstream.keepalive, upstream.tcp_user_timeout);
+            target.with_liveness(liveness)
+        })
         .map_err(|fault| {
             let place = match &upstream.ca {
                 Some(file) => file.display().to_string(),

@@ -15,9 +15,10 @@ use tokio::time::timeout;
 
 use super::credential::Credential;
 use super::handshake::{Channel, Greeting, Handshake, UpstreamFault};
-use super::stream::MaybeTls;
+use super::stream::{Liveness, MaybeTls};
 use crate::limits::{
-    UPSTREAM_CONNECT_TIMEOUT_MS, UPSTREAM_LOGIN_FRAME_BYTES_MAX, UPSTREAM_LOGIN_TIMEOUT_MS,
+    UPSTREAM_CONNECT_TIMEOUT_MS, UPSTREAM_KEEPALIVE_S, UPSTREAM_LOGIN_FRAME_BYTES_MAX,
+    UPSTREAM_LOGIN_TIMEOUT_MS,
 };
 use crate::wire::frame::{self, Sender};
 use crate::wire::startup::{CancelKey, SSL_REQUEST_PACKET, Startup};
@@ -30,6 +31,7 @@ pub struct Target {
     port: u16,
     mode: TlsMode,
     tls: Option<Arc<ClientConfig>>,
+    liveness: Liveness,
 }
 
 impl fmt::Debug for Target {
@@ -61,7 +63,19 @@ impl Target {
             port,
             mode,
             tls,
+            liveness: Liveness::new(Duration::from_secs(UPSTREAM_KEEPALIVE_S), None),
         })
+    }
+
+    /// The same with other times after which a silent server is asked, and given up.
+    #[must_use]
+    pub fn with_liveness(self, liveness: Liveness) -> Self {
+        Self { liveness, ..self }
+    }
+
+    /// When a silent server is asked, and when it is given up.
+    pub fn liveness(&self) -> Liveness {
+        self.liveness
     }
 
     /// The host, without brackets.
@@ -198,7 +212,7 @@ async fn open(target: &Target) -> Result<MaybeTls<TcpStream>, UpstreamFault> {
     let connected = async {
         let address = (target.host.as_str(), target.port);
         let stream = TcpStream::connect(address).await.map_err(io)?;
-        stream.set_nodelay(true).map_err(io)?;
+        target.liveness.hold(&stream).map_err(io)?;
         encrypt(target, stream).await
     };
     timeout(

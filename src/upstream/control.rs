@@ -17,7 +17,7 @@ use super::connect::Target;
 use super::fault::ServerFault;
 use crate::ident::{DatabaseName, UserName};
 use crate::limits::{
-    CONTROL_BACKOFF_MAX_MS, CONTROL_BACKOFF_MIN_MS, CONTROL_QUERY_TIMEOUT_MS,
+    CONTROL_BACKOFF_MAX_MS, CONTROL_BACKOFF_MIN_MS, CONTROL_QUERY_TIMEOUT_MS, KEEPALIVE_PROBES,
     UPSTREAM_CONNECT_TIMEOUT_MS, UPSTREAM_LOGIN_TIMEOUT_MS,
 };
 use crate::secret::Secret;
@@ -86,6 +86,13 @@ impl ControlLogin {
                 TlsMode::Prefer => SslMode::Prefer,
                 TlsMode::Require | TlsMode::VerifyCa | TlsMode::VerifyFull => SslMode::Require,
             });
+        let liveness = self.target.liveness();
+        config
+            .keepalives_idle(liveness.idle)
+            .keepalives_interval(liveness.interval)
+            .keepalives_retries(KEEPALIVE_PROBES)
+            // Its messages are short: what is not taken in this time never will be.
+            .tcp_user_timeout(liveness.user_timeout.unwrap_or(liveness.idle * 2));
         if let Some(password) = &self.password {
             config.password(password.expose());
         }

@@ -18,6 +18,7 @@ pub struct Pgveil {
     process: Option<Child>,
     port: u16,
     http_port: u16,
+    environment: Vec<(String, String)>,
 }
 
 /// How long the program may take until it listens; debug builds on a loaded machine are slow.
@@ -39,6 +40,7 @@ impl Pgveil {
             process: None,
             port: free_port().expect("a port"),
             http_port: free_port().expect("a port"),
+            environment: Vec::new(),
         };
         let control = super::fresh_name("control");
         pgveil.write("control.password", "control password");
@@ -100,6 +102,39 @@ level = "trace"
     /// `pgveil apply`, which must succeed.
     pub fn apply(&self) {
         self.run_with_config(&["apply"]);
+    }
+
+    /// Sets a variable of the environment for what is run from now on, for example `PGVEIL_LISTEN__SESSIONS_MAX`.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// The process that serves.
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().expect("it serves").id()
+    }
+
+    /// Sends a signal to it, for example `-TERM`.
+    pub fn signal(&self, name: &str) {
+        let pid = self.pid().to_string();
+        let sent = Command::new("kill").args([name, &pid]).status();
+        assert!(sent.expect("kill").success(), "kill {name} {pid}");
+    }
+
+    /// Waits until it has ended by itself; its exit code.
+    pub fn ended(&mut self, within: Duration) -> Option<i32> {
+        let mut process = self.process.take().expect("it serves");
+        let deadline = Instant::now() + within;
+        loop {
+            if let Some(status) = process.try_wait().expect("its state") {
+                return status.code();
+            }
+            if Instant::now() > deadline {
+                process.kill().expect("an end");
+                panic!("it has not ended within {within:?}");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// `pgveil serve` in the background, until it listens.
@@ -209,6 +244,7 @@ level = "trace"
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pgveil"));
         command.args(arguments).current_dir(self.folder.path());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 

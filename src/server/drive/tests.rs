@@ -49,11 +49,15 @@ struct Bench {
     server: DuplexStream,
     orders: watch::Sender<Orders>,
     log: Log,
-    task: tokio::task::JoinHandle<()>,
+    task: tokio::task::JoinHandle<Left>,
 }
 
 /// A driven session whose streams hold that many bytes.
 fn bench(room: usize, failing: bool) -> Bench {
+    bench_with(room, failing, None)
+}
+
+fn bench_with(room: usize, failing: bool, idle_timeout: Option<Duration>) -> Bench {
     let (client, client_end) = duplex(room);
     let (server, server_end) = duplex(room);
     let log = Log::default();
@@ -73,6 +77,7 @@ fn bench(room: usize, failing: bool) -> Bench {
         orders: receiver,
         known: Orders::default(),
         renew: Box::new(|| Renewal::Cut),
+        idle_timeout,
     };
     let leg = |stream| Leg {
         stream,
@@ -175,6 +180,7 @@ async fn idle_sessions_end_when_pgveil_drains_and_others_first_finish() {
     let draining = Orders {
         epoch: 0,
         draining: true,
+        ..Orders::default()
     };
     bench.orders.send(draining).unwrap();
     tokio::task::yield_now().await;
@@ -188,11 +194,47 @@ async fn idle_sessions_end_when_pgveil_drains_and_others_first_finish() {
 }
 
 #[tokio::test]
+async fn what_still_runs_at_the_end_is_ended_and_said_to_run() {
+    let mut bench = bench(65_536, false);
+    bench.client.write_all(&q("rows 1")).await.unwrap();
+    let mut text = vec![0; q("rows 1").len()];
+    bench.server.read_exact(&mut text).await.unwrap();
+    let ending = Orders {
+        draining: true,
+        ending: true,
+        ..Orders::default()
+    };
+    bench.orders.send(ending).unwrap();
+    let mut received = Vec::new();
+    bench.client.read_to_end(&mut received).await.unwrap();
+    assert!(errors(&received)[0].starts_with("FATAL 57P01"));
+    assert_eq!(bench.task.await.unwrap(), Left::Running);
+}
+
+#[tokio::test]
+async fn a_session_may_be_idle_for_so_long_and_not_while_a_statement_runs() {
+    let idle_timeout = Duration::from_millis(200);
+    let mut bench = bench_with(65_536, false, Some(idle_timeout));
+    bench.client.write_all(&q("rows 1")).await.unwrap();
+    let mut text = vec![0; q("rows 1").len()];
+    bench.server.read_exact(&mut text).await.unwrap();
+    tokio::time::sleep(idle_timeout * 2).await;
+    let answer = Fake::default().feed(&text);
+    bench.server.write_all(&answer).await.unwrap();
+    let started = Instant::now();
+    let mut received = Vec::new();
+    bench.client.read_to_end(&mut received).await.unwrap();
+    assert!(received.starts_with(&answer) && started.elapsed() >= idle_timeout);
+    assert!(errors(&received)[0].starts_with("FATAL 57P05"));
+    assert_eq!(bench.task.await.unwrap(), Left::Idle);
+}
+
+#[tokio::test]
 async fn s09_a_login_that_is_no_longer_admitted_is_cut() {
     let mut bench = bench(65_536, false);
     let changed = Orders {
         epoch: 1,
-        draining: false,
+        ..Orders::default()
     };
     bench.orders.send(changed).unwrap();
     let mut received = Vec::new();
