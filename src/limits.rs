@@ -92,6 +92,9 @@ pub const CATALOG_RELATIONS_MAX: usize = 200_000;
 /// Milliseconds between two looks at the catalog, so that DDL run beside pgveil is noticed.
 pub const CATALOG_POLL_MS: u64 = 5_000;
 
+/// Milliseconds between two looks at the catalog when somebody says that it changed: anybody may say so.
+pub const CATALOG_PAUSE_MS: u64 = 100;
+
 /// Milliseconds that reading a catalog may take (200,000 relations take a few seconds).
 pub const CATALOG_LOAD_MS: u64 = 60_000;
 

@@ -16,7 +16,8 @@ use tokio::time::timeout;
 
 use super::admission::LoginContext;
 use super::cancel::{Cancels, Registered};
-use super::databases::{Database, Databases};
+use super::database::Database;
+use super::databases::Databases;
 use super::drive::{Conduct, Left, Leg, drive};
 use super::login::{self, Accepted, LoggedIn, LoginFailure};
 use super::record::SessionRecord;

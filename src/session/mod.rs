@@ -18,6 +18,7 @@ pub mod farewell;
 pub mod login;
 
 mod descriptions;
+mod ends;
 mod event;
 mod extended;
 mod failures;

@@ -20,7 +20,6 @@ use crate::limits::PIPELINE_REPLIES_MAX;
 use crate::statement::plan::Plan;
 use crate::wire::client::{self, FLUSH};
 use crate::wire::frame::{HEAD_BYTES, Sender, head};
-use crate::wire::upstream::put_error;
 
 /// What the policy allows a role beyond statements.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -76,7 +75,7 @@ pub struct Session<V> {
     pub(super) to_upstream: BytesMut,
     pub(super) end: Option<End>,
     /// replies were due when pgveil ended it
-    left_busy: bool,
+    pub(super) left_busy: bool,
 }
 
 /// What becomes of a message.
@@ -158,11 +157,6 @@ impl<V: Veil> Session<V> {
     /// Whether and how the session has ended; its outgoing bytes are still to be sent.
     pub fn end(&self) -> Option<End> {
         self.end
-    }
-
-    /// Whether the server was still at work when pgveil ended the session.
-    pub fn left_server_busy(&self) -> bool {
-        self.left_busy
     }
 
     /// Whether client messages wait for replies of the server.
@@ -343,46 +337,6 @@ impl<V: Veil> Session<V> {
             let ending = (Ending::Skipped, Ending::Skipped);
             exchange.end_all(ending, None, now, &mut self.events);
         }
-    }
-
-    /// Ends the session with an error to the client.
-    pub(super) fn stop(&mut self, fatal: Fatal, now: Instant) {
-        if self.end.is_some() {
-            return;
-        }
-        if self.upstream_passing == 0 {
-            let texts = (fatal.message.as_str(), fatal.hint);
-            put_error(&mut self.to_client, "FATAL", fatal.sqlstate, texts, None);
-        }
-        self.end = Some(End::Stopped);
-        self.left_busy = !self.pending.is_empty();
-        let sqlstate = <[u8; 5]>::try_from(fatal.sqlstate.0.as_bytes()).ok();
-        if let Some(Expected::Query(exchange, _) | Expected::Execute(exchange)) =
-            self.pending.head()
-        {
-            let ending = (Ending::Stopped, Ending::Skipped);
-            exchange.end_all(ending, sqlstate, now, &mut self.events);
-        }
-        self.abandon(Ending::Lost, now);
-    }
-
-    /// The connection is gone, or the session is to end: records how what still runs has ended.
-    pub fn abandon(&mut self, ending: Ending, now: Instant) {
-        while let Some(expected) = self.pending.pop() {
-            if let Expected::Query(mut exchange, _) | Expected::Execute(mut exchange) = expected {
-                exchange.end_all((ending, ending), None, now, &mut self.events);
-            }
-        }
-    }
-
-    /// Ends the session from outside (drain, policy): the client is told why.
-    pub fn dismiss(&mut self, sqlstate: SqlState, message: &str, now: Instant) {
-        let fatal = Fatal {
-            sqlstate,
-            message: message.to_owned(),
-            hint: "",
-        };
-        self.stop(fatal, now);
     }
 }
 

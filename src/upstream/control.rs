@@ -3,14 +3,16 @@
 //! Every session it opens is pinned to known settings before anything else is asked, so that neither the role's
 //! nor the database's settings can redirect a name or change how a value looks. It knows nothing of policy.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{Mutex, Notify};
 use tokio::time::{Instant, timeout};
 use tokio_postgres::config::SslMode;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{AsyncMessage, Client, Config, Connection, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::connect::Target;
@@ -35,6 +37,9 @@ const PINNED: &str = "SET SESSION search_path = pg_catalog; SET SESSION standard
     SET SESSION statement_timeout = 0; SET SESSION lock_timeout = 0; SET SESSION array_nulls = on; \
     SET SESSION idle_in_transaction_session_timeout = 0; SET SESSION transform_null_equals = off; \
     SET SESSION check_function_bodies = on; SET SESSION quote_all_identifiers = off";
+
+/// What the event trigger of `pgveil setup` announces on.
+const LISTEN: &str = "LISTEN pgveil_catalog";
 
 /// Who logs in where, for pgveil's own purposes.
 #[derive(Debug, Clone)]
@@ -63,15 +68,32 @@ impl ControlLogin {
     /// # Errors
     /// [`ServerFault`] when the server does not answer in time or refuses.
     pub async fn open(&self) -> Result<Client, ServerFault> {
+        self.open_for(None).await
+    }
+
+    /// Opens one that also says when the catalog has changed (as far as the server tells), and when it is lost.
+    ///
+    /// # Errors
+    /// As [`ControlLogin::open`].
+    pub async fn open_listening(&self, told: Arc<Notify>) -> Result<Client, ServerFault> {
+        let client = self.open_for(Some(told)).await?;
+        // A standby listens to nobody: there the catalog is looked at every few seconds, as without setup's trigger.
+        if client.batch_execute(LISTEN).await.is_err() {
+            tracing::debug!(database = %self.database, "catalog changes are not announced here");
+        }
+        Ok(client)
+    }
+
+    async fn open_for(&self, told: Option<Arc<Notify>>) -> Result<Client, ServerFault> {
         let doing = "opening the control connection";
         let times = Duration::from_millis(UPSTREAM_CONNECT_TIMEOUT_MS + UPSTREAM_LOGIN_TIMEOUT_MS);
-        timeout(times, self.connect())
+        timeout(times, self.connect(told))
             .await
             .map_err(|_| out_of_time(doing))?
             .map_err(|error| ServerFault::new(doing, &error))
     }
 
-    async fn connect(&self) -> Result<Client, tokio_postgres::Error> {
+    async fn connect(&self, told: Option<Arc<Notify>>) -> Result<Client, tokio_postgres::Error> {
         let mut config = Config::new();
         config
             .host(self.target.host())
@@ -99,18 +121,37 @@ impl ControlLogin {
         let client = match self.target.tls() {
             None => {
                 let (client, connection) = config.connect(NoTls).await?;
-                tokio::spawn(connection);
+                tokio::spawn(attend(connection, told));
                 client
             }
             Some(tls) => {
                 let tls = MakeRustlsConnect::new(tls.as_ref().clone());
                 let (client, connection) = config.connect(tls).await?;
-                tokio::spawn(connection);
+                tokio::spawn(attend(connection, told));
                 client
             }
         };
         client.batch_execute(PINNED).await?;
         Ok(client)
+    }
+}
+
+/// Drives a connection to its end; says what the server announces, and the end.
+async fn attend<S, T>(mut connection: Connection<S, T>, told: Option<Arc<Notify>>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    loop {
+        let message = poll_fn(|cx| connection.poll_message(cx)).await;
+        if let (Some(told), None | Some(Err(_)) | Some(Ok(AsyncMessage::Notification(_)))) =
+            (&told, &message)
+        {
+            told.notify_one();
+        }
+        if !matches!(message, Some(Ok(_))) {
+            return;
+        }
     }
 }
 
