@@ -211,7 +211,7 @@ mod tests {
         i64::from_be_bytes(masked.try_into().expect("eight bytes"))
     }
 
-    fn numeric_of(precision: u16, scale: u16, percent: u32, text: &str) -> String {
+    fn numeric_of(precision: u16, scale: i16, percent: u32, text: &str) -> String {
         let ty = LogicalType::Numeric { precision, scale };
         let settings = TextSettings::default();
         let canonical = types::from_text(ty, text.as_bytes(), &settings).expect("a number");

@@ -4,7 +4,7 @@ use bytes::BytesMut;
 use pgveil::ident::UserName;
 use pgveil::limits::{CANCEL_KEY_BYTES_MAX, STARTUP_BYTES_MAX};
 use pgveil::secret::Secret;
-use pgveil::session::login::{Login, Secured, Step, TlsOffer};
+use pgveil::session::login::{Challenge, Login, Secured, Step, TlsOffer};
 use pgveil::wire::scram::Verifier;
 use pgveil::wire::startup::{Opening, SSL_REQUEST_PACKET};
 
@@ -73,13 +73,20 @@ fn login(offer: TlsOffer, stream: &[u8], size: usize) {
                 Ok(Step::LookUp(user)) => {
                     let verifier =
                         Verifier::decoy(&Secret::new([7; 32]), &UserName::new(user.as_str()));
-                    if login.verifier(verifier, &mut out).is_err() {
+                    let challenge = match user.as_str().starts_with('c') {
+                        true => Challenge::Cleartext,
+                        false => Challenge::Scram(verifier),
+                    };
+                    if login.challenge(challenge, &mut out).is_err() {
                         return;
                     }
                     out.clear();
                 }
                 Ok(Step::Cancel(_)) => return,
-                Ok(Step::Proven(_)) => panic!("nobody knows a decoy's password"),
+                Ok(Step::Answered(answered)) => {
+                    assert!(!answered.is_proven, "nobody knows a decoy's password");
+                    return;
+                }
                 Err(fault) => {
                     let _ = fault.farewell(login.named());
                     return;
