@@ -148,7 +148,7 @@ async fn what_can_be_reached_is_recorded() {
             .expect("a constructor")
             .starts_with("range_constructor")
     );
-    let multirange = body("spanmultirange").expect("a constructor");
+    let multirange = body("span_multirange").expect("a constructor");
     assert!(multirange.starts_with("multirange_constructor"));
     assert_eq!(body("alias"), None);
 }

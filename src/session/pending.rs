@@ -156,6 +156,9 @@ impl Exchange {
             return;
         }
         self.failed = true;
+        if self.is_complete() {
+            return;
+        }
         let mut end = self.end(first, now);
         end.sqlstate = sqlstate;
         events.push(Event::End(end));
