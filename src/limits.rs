@@ -260,3 +260,9 @@ pub const AUDIT_LINE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Bytes of a PEM file: a chain, a key, or a bundle of CA certificates (the system's own has 220 KB).
 pub const PEM_BYTES_MAX: usize = 1024 * 1024;
+
+/// Milliseconds that `pgveil health` waits for each step of an answer; a container's own limit is longer.
+pub const HEALTH_WAIT_MS: u64 = 3_000;
+
+/// Bytes of an answer that `pgveil health` reads: a head and some lines of names.
+pub const HEALTH_ANSWER_BYTES_MAX: u64 = 16_384;

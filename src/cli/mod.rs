@@ -8,6 +8,7 @@ pub mod audit;
 pub mod check;
 pub mod demo;
 pub mod explain;
+pub mod health;
 pub mod keys;
 pub mod plan;
 pub mod serve;
@@ -52,6 +53,8 @@ enum Asked {
     Setup(setup::Setup),
     /// Serves clients until it is told to end
     Serve(serve::Serve),
+    /// Asks the instance that serves whether it is ready
+    Health(health::Health),
     /// Holds the policy against the live catalog
     Check(check::Check),
     /// Shows what apply would do; exit code 2 when there is work
@@ -85,6 +88,7 @@ pub fn run() -> ExitCode {
         Asked::Demo(demo) => demo.run(),
         Asked::Setup(setup) => setup.run(),
         Asked::Serve(serve) => serve.run(),
+        Asked::Health(health) => health.run(),
         Asked::Check(check) => check.run(),
         Asked::Plan(plan) => plan.run(),
         Asked::Apply(apply) => apply.run(),
