@@ -68,8 +68,25 @@ pub struct ListenTls {
     pub certificate: PathBuf,
     /// its private key, PEM
     pub key: PathBuf,
+    /// who signs clients' certificates, PEM; None: clients are asked for none
+    pub client_ca: Option<PathBuf>,
+    /// what a client's certificate is good for
+    pub client_cert: ClientCert,
     /// whether a connection without TLS is refused
     pub require: bool,
+}
+
+/// What a client's certificate is good for. In every case a policy's roles may match its subject.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientCert {
+    /// a client may show one
+    #[default]
+    Optional,
+    /// a client that shows none is refused
+    Required,
+    /// a client whose certificate has the login's name as its CN is asked for no password
+    InsteadOfPassword,
 }
 
 /// Where PostgreSQL is.

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::written::{self, PoolMode};
 use super::{
-    Audit, Config, Database, Keyring, Listen, ListenTls, Log, Login, Method, TlsMode, Unlock,
-    Upstream,
+    Audit, ClientCert, Config, Database, Keyring, Listen, ListenTls, Log, Login, Method, TlsMode,
+    Unlock, Upstream,
 };
 use crate::document::duration::{DURATION_HELP, duration};
 use crate::document::shapes::At;
@@ -38,6 +38,22 @@ pub(super) fn settle(
     };
     let listen = settler.listen(&written.listen);
     let upstream = settler.upstream(&written.upstream);
+    let client_cert = written
+        .listen
+        .tls
+        .as_ref()
+        .and_then(|tls| tls.client_cert.as_ref());
+    if let (Some(word), None) = (client_cert, &written.upstream.auth_file)
+        && word.value == ClientCert::InsteadOfPassword
+    {
+        let help =
+            "write `upstream.auth_file`, with a line `\"user\" \"password\"` for each of them";
+        settler.fault(
+            word.at,
+            "a certificate logs nobody in to PostgreSQL by itself",
+            help,
+        );
+    }
     if written.upstream.login.value == Method::CleartextTls && written.listen.tls.is_none() {
         settler.fault(
             written.upstream.login.at,
@@ -156,12 +172,18 @@ impl Settler<'_> {
     }
 
     fn listen_tls(&mut self, written: &written::ListenTls) -> ListenTls {
-        if let Some(ca) = &written.client_ca {
-            self.later(ca.at, "client_ca");
+        if let (Some(word), None) = (&written.client_cert, &written.client_ca) {
+            let help = "write `client_ca`, who signs the certificates";
+            self.fault(word.at, "no client's certificate can be verified", help);
         }
         ListenTls {
             certificate: self.path(&written.certificate.value),
             key: self.path(&written.key.value),
+            client_ca: written.client_ca.as_ref().map(|ca| self.path(&ca.value)),
+            client_cert: written
+                .client_cert
+                .as_ref()
+                .map_or_else(ClientCert::default, |word| word.value),
             require: written.require.as_ref().is_none_or(|r| r.value),
         }
     }

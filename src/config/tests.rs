@@ -5,7 +5,7 @@ use super::*;
 const WHOLE: &str = r#"
 [listen]
 address = "127.0.0.1:6432"
-tls = { certificate = "server.pem", key = "/etc/tls/server.key", require = true }
+tls = { certificate = "server.pem", key = "/etc/tls/server.key", client_ca = "clients.pem", client_cert = "instead_of_password", require = true }
 sessions_max = 50
 login_timeout = "500ms"
 drain_timeout = "1m"
@@ -64,6 +64,8 @@ fn every_key_is_taken() {
     let tls = config.listen.tls.clone().unwrap();
     assert_eq!(tls.certificate, Path::new("etc/server.pem"));
     assert_eq!(tls.key, Path::new("/etc/tls/server.key"));
+    assert_eq!(tls.client_ca.as_deref(), Some(Path::new("etc/clients.pem")));
+    assert_eq!(tls.client_cert, ClientCert::InsteadOfPassword);
     assert!(tls.require);
     assert_eq!(config.listen.sessions_max, 50);
     assert_eq!(config.listen.login_timeout, Duration::from_millis(500));
@@ -207,8 +209,10 @@ const FAULTS: &[(&str, &str, &[&str])] = &[
     ),
     (
         "\"127.0.0.1:6432\"",
-        "\"127.0.0.1:6432\"\ntls = { certificate = \"c\", key = \"k\", client_ca = \"ca\" }",
-        &[":3:51: `client_ca` is not supported by this version yet (leave it out)"],
+        "\"127.0.0.1:6432\"\ntls = { certificate = \"c\", key = \"k\", client_cert = \"required\" }",
+        &[
+            ":3:53: no client's certificate can be verified (write `client_ca`, who signs the certificates)",
+        ],
     ),
     (
         "\"127.0.0.1:6432\"",

@@ -63,9 +63,15 @@ pub(super) struct ListenTls {
     pub certificate: At<String>,
     /// Its private key, PEM.
     pub key: At<String>,
-    /// Who signs client certificates. Of a later version.
+    /// Who signs clients' certificates, PEM. With it clients are asked for one, and roles may match its subject
+    /// (`client_cert`).
     #[serde(default)]
     pub client_ca: Option<At<String>>,
+    /// `optional` (when left out): who shows none comes in by its password alone. `required`: who shows none is
+    /// refused. `instead_of_password`: a client whose certificate has the login's name as its CN is asked for no
+    /// password; what logs it in stands in `upstream.auth_file`.
+    #[serde(default)]
+    pub client_cert: Option<At<super::ClientCert>>,
     /// Whether a connection without TLS is refused; true when left out, false on loopback only.
     #[serde(default)]
     pub require: Option<At<bool>>,

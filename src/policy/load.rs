@@ -18,6 +18,7 @@ use crate::document::tree::Document;
 use crate::document::{Fault, Position, advice, read};
 use crate::ident::{DomainName, RoleName};
 use crate::pattern::Pattern;
+use crate::wire::certificate::Subject;
 
 /// What a policy file gave.
 #[derive(Debug, Clone)]
@@ -166,6 +167,29 @@ fn settle_roles(written: &At<Vec<model::Role>>, notes: &mut Notes<'_>) -> Vec<Ro
     roles
 }
 
+/// `CN=*.support,O=Example` as kinds and patterns. A comma of a value is written `\,`.
+fn settle_subject(written: &At<String>, notes: &mut Notes<'_>) -> Option<Vec<(String, Pattern)>> {
+    const COMMA: char = '\u{0}'; // no value has one: it stands for an escaped comma while the text is split
+    let text = written.value.replace("\\,", &COMMA.to_string());
+    let attributes: Option<Vec<_>> = text
+        .split(',')
+        .map(|attribute| {
+            let (kind, value) = attribute.split_once('=')?;
+            let value = value.trim().replace(COMMA, ",");
+            let kind = Subject::kind(kind.trim())?;
+            (!value.is_empty()).then(|| (kind, Pattern::new(value)))
+        })
+        .collect();
+    if attributes.is_none() {
+        notes.fault_with(
+            written.at,
+            format!("`{}` is no part of a certificate's subject", written.value),
+            Some("expected for example `CN=*.support` or `CN=app,OU=CRM`".to_owned()),
+        );
+    }
+    attributes
+}
+
 fn settle_evidence(written: &At<model::Match>, notes: &mut Notes<'_>) -> Evidence {
     let model::Match {
         user,
@@ -173,9 +197,6 @@ fn settle_evidence(written: &At<model::Match>, notes: &mut Notes<'_>) -> Evidenc
         application,
         client_cert,
     } = &written.value;
-    if let Some(subjects) = client_cert {
-        notes.not_enforced(subjects.at, "client_cert");
-    }
     if user.is_none() && network.is_none() && client_cert.is_none() {
         if application.is_none() {
             notes.fault_with(
@@ -198,6 +219,12 @@ fn settle_evidence(written: &At<model::Match>, notes: &mut Notes<'_>) -> Evidenc
     Evidence {
         users: user.as_ref().map(patterns),
         applications: application.as_ref().map(patterns),
+        certificates: client_cert.as_ref().map(|list| {
+            list.0
+                .iter()
+                .filter_map(|item| settle_subject(item, notes))
+                .collect()
+        }),
         networks: network.as_ref().map(|list| {
             list.0
                 .iter()

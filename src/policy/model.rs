@@ -80,9 +80,11 @@ pub struct Match {
     /// only key it is a warning.
     #[serde(default)]
     pub application: Option<OneOrMany<At<String>>>,
-    /// The subject of the client's certificate. Not enforced by this version yet.
+    /// The subject of the client's certificate, which a CA of `listen.tls.client_ca` has signed: attributes of it,
+    /// separated by commas, each of which must be there; one that the subject has several times must match each
+    /// time. Example: `client_cert: ["CN=*.support,O=Example", "OU=DBA"]`.
     #[serde(default)]
-    pub client_cert: Option<At<OneOrMany<At<String>>>>,
+    pub client_cert: Option<OneOrMany<At<String>>>,
 }
 
 /// Something no role may do unless it is named.

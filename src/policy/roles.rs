@@ -11,6 +11,7 @@ use ipnet::IpNet;
 pub use super::model::Allow;
 use crate::ident::{RoleName, UserName};
 use crate::pattern::Pattern;
+use crate::wire::certificate::Subject;
 
 /// A role of the policy, validated.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,12 +22,27 @@ pub struct Role {
     pub(super) idle_timeout: Option<Duration>,
 }
 
+/// A login, as roles look at it.
+#[derive(Debug, Clone, Copy)]
+pub struct Caller<'a> {
+    /// its name
+    pub user: &'a UserName,
+    /// where it comes from; None at a Unix socket, which is in no network
+    pub address: Option<IpAddr>,
+    /// `application_name`, as the client set it
+    pub application: &'a str,
+    /// the subject of its certificate, which was verified
+    pub certificate: Option<&'a Subject>,
+}
+
 /// What a login must have: of each list that is there, one element.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Evidence {
     pub users: Option<Vec<Pattern>>,
     pub networks: Option<Vec<IpNet>>,
     pub applications: Option<Vec<Pattern>>,
+    /// kinds of attributes of the subject, and what their values must match
+    pub certificates: Option<Vec<Vec<(String, Pattern)>>>,
 }
 
 impl Role {
@@ -50,19 +66,19 @@ impl Role {
         self.idle_timeout
     }
 
-    /// Whether a login is of this role. `address` is None at a Unix socket, which is in no network; an IPv4
-    /// address in IPv6 clothes is taken for what it is.
-    pub fn matches(&self, user: &UserName, address: Option<IpAddr>, application: &str) -> bool {
+    /// Whether a login is of this role. An IPv4 address in IPv6 clothes is taken for what it is.
+    pub fn matches(&self, caller: Caller<'_>) -> bool {
         let Evidence {
             users,
             networks,
             applications,
+            certificates,
         } = &self.evidence;
         let any = |patterns: &Option<Vec<Pattern>>, name: &str| match patterns {
             None => true,
             Some(patterns) => patterns.iter().any(|p| p.matches(name)),
         };
-        let in_network = match (networks, address) {
+        let in_network = match (networks, caller.address) {
             (None, _) => true,
             (Some(_), None) => false,
             (Some(networks), Some(address)) => {
@@ -70,6 +86,18 @@ impl Role {
                 networks.iter().any(|network| network.contains(&address))
             }
         };
-        any(users, user.as_str()) && in_network && any(applications, application)
+        let certified = match (certificates, caller.certificate) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(expected), Some(subject)) => expected.iter().any(|attributes| {
+                attributes
+                    .iter()
+                    .all(|(kind, pattern)| subject.each(kind, |value| pattern.matches(value)))
+            }),
+        };
+        any(users, caller.user.as_str())
+            && in_network
+            && any(applications, caller.application)
+            && certified
     }
 }

@@ -3,13 +3,13 @@
 //! Made by [`mod@super::load`] only. Knows no catalog: what is named here may not exist in a database.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::decide::{Sight, Store};
-use super::roles::{Allow, Role};
+
+use super::roles::{Allow, Caller, Role};
 use crate::document::{Fault, Position};
-use crate::ident::{AttributeName, DomainName, RoleName, UserName};
+use crate::ident::{AttributeName, DomainName, RoleName};
 
 /// A policy without a fault of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,17 +71,9 @@ impl Policy {
         self.roles.iter().find(|role| role.name() == name)
     }
 
-    /// The first role that a login matches; None: the login is refused (28000). `address` is None at a Unix
-    /// socket.
-    pub fn role_for(
-        &self,
-        user: &UserName,
-        address: Option<IpAddr>,
-        application: &str,
-    ) -> Option<&Role> {
-        self.roles
-            .iter()
-            .find(|role| role.matches(user, address, application))
+    /// The first role that a login matches; None: the login is refused (28000).
+    pub fn role_for(&self, caller: Caller<'_>) -> Option<&Role> {
+        self.roles.iter().find(|role| role.matches(caller))
     }
 
     /// One rule for each treated attribute, in the order of the file.

@@ -6,11 +6,13 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use super::decide::{Search, Show, Store};
+use super::roles::Caller;
 use super::*;
 use crate::document::Position;
 use crate::ident::{RoleName, UserName};
 use crate::mask::{Generalise, Mask};
 use crate::token::TokenFormat;
+use crate::wire::certificate::Subject;
 
 const CONTRACT: &str = include_str!("../../tests/policies/ok_all_that_is_enforced.yaml");
 
@@ -234,7 +236,12 @@ fn the_first_role_that_matches_is_the_roles() {
         ("BI", at("203.0.113.9"), "", None),
         ("anyone", at("192.168.7.7"), "", Some("auditor")),
     ] {
-        let role = policy.role_for(&UserName::new(user), ip, application);
+        let role = policy.role_for(Caller {
+            user: &UserName::new(user),
+            address: ip,
+            application,
+            certificate: None,
+        });
         let name = role.map(|role| role.name().as_str());
         assert_eq!(name, expected, "{user} {ip:?} {application}");
     }
@@ -245,6 +252,47 @@ fn the_first_role_that_matches_is_the_roles() {
         policy.roles_allowed(Allow::FunctionCall),
         [RoleName::new("app")].into()
     );
+}
+
+#[test]
+fn a_role_may_be_known_by_its_certificates() {
+    let text = "version: 1\nroles:\n  - name: certified\n    match: { user: cert, client_cert: \
+                ['CN=*.support,O=Example\\, Inc.', 'OU=DBA'] }\ntables: {}\n";
+    let policy = load("f", text).unwrap().policy;
+    let role = |names: &[(rcgen::DnType, &str)]| {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        for (kind, value) in names {
+            params.distinguished_name.push(kind.clone(), *value);
+        }
+        let der = params.self_signed(&key).unwrap().der().to_vec();
+        let subject = Subject::of_certificate(&der);
+        let role = policy.role_for(Caller {
+            user: &UserName::new("cert"),
+            address: None,
+            application: "",
+            certificate: subject.as_ref(),
+        });
+        role.map(|role| role.name().as_str().to_owned())
+    };
+    use rcgen::DnType::{CommonName, OrganizationName, OrganizationalUnitName};
+    let certified = Some("certified".to_owned());
+    let example = (OrganizationName, "Example, Inc.");
+    assert_eq!(
+        role(&[(CommonName, "anna.support"), example.clone()]),
+        certified
+    );
+    assert_eq!(role(&[(OrganizationalUnitName, "DBA")]), certified);
+    assert_eq!(
+        role(&[(CommonName, "anna.support")]),
+        None,
+        "both must hold"
+    );
+    assert_eq!(role(&[(CommonName, "anna.sales"), example]), None);
+    // What stands elsewhere in the subject is no name.
+    let elsewhere = (OrganizationName, "CN=anna.support,O=Example, Inc.");
+    assert_eq!(role(&[(CommonName, "mallory"), elsewhere]), None);
 }
 
 #[test]

@@ -11,16 +11,17 @@ use arc_swap::ArcSwap;
 use zeroize::Zeroizing;
 
 use super::auth_file::AuthFile;
-use crate::config::{Config, ListenTls, Method};
+use crate::config::{ClientCert, Config, ListenTls, Method};
 use crate::document::Fault;
 use crate::ident::{DatabaseName, RoleName, UserName};
 use crate::keyring::Keyring;
-use crate::policy::roles::Allow;
+use crate::policy::roles::{Allow, Caller};
 use crate::policy::rule::Policy;
 use crate::secret::Secret;
 use crate::upstream::configured::read_pem;
 use crate::upstream::connect::Target;
 use crate::upstream::control::{Control, ControlLogin};
+use crate::wire::certificate::Subject;
 use crate::wire::tls::{self, ListenerTls, TlsFault};
 
 /// Who wants to come in, and from where: what a policy may look at.
@@ -34,6 +35,8 @@ pub struct Identity {
     pub application: String,
     /// the client's address; None at a Unix socket
     pub address: Option<IpAddr>,
+    /// the subject of the client's certificate, which a CA of `client_ca` has signed
+    pub certificate: Option<Subject>,
     /// whether the client is under TLS
     pub encrypted: bool,
 }
@@ -55,10 +58,13 @@ impl Admission {
     /// # Errors
     /// [`Denial::NoRole`] when none does.
     pub fn by_policy(policy: &Policy, identity: &Identity) -> Result<Self, Denial> {
-        let application = identity.application.as_str();
-        let role = policy
-            .role_for(&identity.user, identity.address, application)
-            .ok_or(Denial::NoRole)?;
+        let caller = Caller {
+            user: &identity.user,
+            address: identity.address,
+            application: &identity.application,
+            certificate: identity.certificate.as_ref(),
+        };
+        let role = policy.role_for(caller).ok_or(Denial::NoRole)?;
         Ok(Self {
             role: Some(role.name().clone()),
             replication: role.allows(Allow::Replication),
@@ -127,6 +133,8 @@ pub struct LoginContext {
     pub login_timeout: Duration,
     /// how passwords are checked
     pub method: Method,
+    /// what a client's certificate is good for
+    pub client_cert: ClientCert,
     /// where verifiers come from
     pub control: Control,
     /// what the decoys of unknown users are derived from; the same on every instance, or they can be told apart
@@ -167,6 +175,11 @@ impl LoginContext {
         Ok(Self {
             files: ArcSwap::from_pointee(LoginFiles::read(config, &decoy_key)?),
             method: config.upstream.method,
+            client_cert: config
+                .listen
+                .tls
+                .as_ref()
+                .map_or(ClientCert::Optional, |tls| tls.client_cert),
             tls_required: config.listen.tls.as_ref().is_some_and(|tls| tls.require),
             login_timeout: config.listen.login_timeout,
             control: Control::new(control),
@@ -181,8 +194,11 @@ impl LoginContext {
 fn clients_tls(tls: &ListenTls) -> Result<ListenerTls, Fault> {
     let certificate = read_pem(&tls.certificate)?;
     let key = Zeroizing::new(read_pem(&tls.key)?);
-    tls::server_config(&certificate, &key).map_err(|fault| {
+    let client_ca = tls.client_ca.as_deref().map(read_pem).transpose()?;
+    let made = tls::server_config_with(&certificate, &key, client_ca.as_deref());
+    made.map_err(|fault| {
         let file = match fault {
+            TlsFault::ClientCa => tls.client_ca.as_ref().unwrap_or(&tls.certificate),
             TlsFault::Certificate => &tls.certificate,
             TlsFault::Key
             | TlsFault::Mismatch
@@ -222,6 +238,7 @@ tables:
             database: DatabaseName::new("crm"),
             application: String::new(),
             address: address.parse().ok(),
+            certificate: None,
             encrypted: true,
         }
     }

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
 pub use super::admission::{Admission, Admit, Denial, Identity, LoginContext, LoginFiles};
-use super::lookup::look_up;
+use super::lookup::{Shown, look_up};
 use crate::ident::{DatabaseName, UserName};
 use crate::limits::{FAREWELL_TIMEOUT_MS, LOGIN_INPUT_BYTES_MAX};
 use crate::metrics::LoginMethod;
@@ -24,6 +24,7 @@ use crate::upstream::connect::{self, Upstream};
 use crate::upstream::credential::Credential;
 use crate::upstream::stream::MaybeTls;
 use crate::wire::authentication::AUTHENTICATION_OK;
+use crate::wire::certificate::Subject;
 use crate::wire::startup::{CancelKey, Startup};
 use crate::wire::tls::ALPN;
 use crate::wire::upstream as reply;
@@ -166,6 +167,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Door<S> {
             database: startup.database().clone(),
             application: startup.application(),
             address,
+            certificate: self.login.certificate().cloned(),
             encrypted: self.stream.as_ref().is_some_and(MaybeTls::is_encrypted),
         };
         // What the policy says of a login is for those who have proved that it is theirs.
@@ -209,8 +211,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Door<S> {
                     return Err(LoginFault::ShuttingDown);
                 }
                 Step::LookUp(user) => {
-                    let whom = (&user, self.login.is_encrypted());
-                    let found = look_up(context, &self.files, whom).await?;
+                    let shown = Shown {
+                        encrypted: self.login.is_encrypted(),
+                        certificate: self.login.certificate(),
+                    };
+                    let found = look_up(context, &self.files, (&user, shown)).await?;
                     self.method = found.method();
                     self.credential = found.credential;
                     self.login.challenge(found.challenge, &mut out)?;
@@ -256,6 +261,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Door<S> {
             .map_err(failed)?;
         let secured = Secured {
             end_point: tls.end_point.clone(),
+            certificate: stream
+                .get_ref()
+                .1
+                .peer_certificates()
+                .and_then(|chain| Subject::of_certificate(chain.first()?)),
             is_postgresql: stream.get_ref().1.alpn_protocol() == Some(ALPN),
         };
         self.stream = Some(MaybeTls::Tls(Box::new(stream.into())));

@@ -4,12 +4,13 @@
 //! Unknown logins are met like known ones with a wrong password: a decoy is asked for, after the same questions.
 
 use super::admission::{LoginContext, LoginFiles};
-use crate::config::Method;
+use crate::config::{ClientCert, Method};
 use crate::ident::UserName;
 use crate::metrics::LoginMethod;
 use crate::session::login::{Challenge, LoginFault};
 use crate::upstream::control::StoredLogin;
 use crate::upstream::credential::Credential;
+use crate::wire::certificate::Subject;
 use crate::wire::scram::Verifier;
 
 /// How a login proves itself, and what logs it in.
@@ -34,8 +35,17 @@ impl Found {
             Challenge::Scram(_) => LoginMethod::Scram,
             Challenge::Md5(_) => LoginMethod::Md5,
             Challenge::Cleartext => LoginMethod::Cleartext,
+            Challenge::Nothing => LoginMethod::Certificate,
         }
     }
+}
+
+/// What a client has shown before it is asked anything.
+pub(super) struct Shown<'a> {
+    /// whether it is under TLS
+    pub encrypted: bool,
+    /// its certificate's subject
+    pub certificate: Option<&'a Subject>,
 }
 
 /// Looks a login up.
@@ -45,8 +55,24 @@ impl Found {
 pub(super) async fn look_up(
     context: &LoginContext,
     files: &LoginFiles,
-    (user, encrypted): (&UserName, bool),
+    (user, shown): (&UserName, Shown<'_>),
 ) -> Result<Found, LoginFault> {
+    match (context.client_cert, shown.certificate) {
+        (ClientCert::Required, None) => return Err(LoginFault::NoCertificate),
+        (ClientCert::InsteadOfPassword, Some(subject))
+            if subject.each("CN", |name| name == user.as_str()) =>
+        {
+            let credential = files
+                .auth_file
+                .as_ref()
+                .and_then(|file| file.credential(user));
+            return Ok(Found {
+                challenge: Challenge::Nothing,
+                credential: Some(credential.ok_or(LoginFault::NoCredential)?),
+            });
+        }
+        (ClientCert::Optional | ClientCert::Required | ClientCert::InsteadOfPassword, _) => {}
+    }
     let decoy = || Challenge::Scram(Verifier::decoy(&context.decoy_key, user));
     match context.method {
         Method::Verifier => stored(context, user, decoy).await,
@@ -61,7 +87,7 @@ pub(super) async fn look_up(
                 credential,
             })
         }
-        Method::CleartextTls if encrypted => Ok(Found::asking(Challenge::Cleartext)),
+        Method::CleartextTls if shown.encrypted => Ok(Found::asking(Challenge::Cleartext)),
         Method::CleartextTls => Err(LoginFault::TlsRequired),
     }
 }

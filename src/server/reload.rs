@@ -171,6 +171,7 @@ fn files(config: &Config) -> Vec<PathBuf> {
     files.extend(config.upstream.auth_file.clone());
     if let Some(tls) = &config.listen.tls {
         files.extend([tls.certificate.clone(), tls.key.clone()]);
+        files.extend(tls.client_ca.clone());
     }
     files
 }

@@ -108,14 +108,16 @@ pub(super) fn outcome(fault: &LoginFault) -> LoginOutcome {
         LoginFault::ShuttingDown => LoginOutcome::Draining,
         LoginFault::NoRole | LoginFault::Replication => LoginOutcome::NoRole,
         LoginFault::NoDatabase => LoginOutcome::NoDatabase,
-        LoginFault::NoVerifier(_) | LoginFault::NotReady(_) | LoginFault::Upstream(_) => {
-            LoginOutcome::Upstream
-        }
+        LoginFault::NoVerifier(_)
+        | LoginFault::NoCredential
+        | LoginFault::NotReady(_)
+        | LoginFault::Upstream(_) => LoginOutcome::Upstream,
         LoginFault::Startup(_)
         | LoginFault::StuffedBytes
         | LoginFault::RepeatedRequest
         | LoginFault::TlsHandshake
         | LoginFault::TlsRequired
+        | LoginFault::NoCertificate
         | LoginFault::SaslMessage
         | LoginFault::Mechanism
         | LoginFault::Scram

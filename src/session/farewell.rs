@@ -29,6 +29,14 @@ pub enum LoginFault {
     /// A plain connection where TLS is required.
     #[error("a connection without TLS where TLS is required")]
     TlsRequired,
+    /// No certificate where one is required.
+    #[error("a connection without a client certificate where one is required")]
+    NoCertificate,
+    /// The certificate says who it is, and there is nothing to log it in with.
+    #[error(
+        "nothing logs a login in that a certificate has proved: the auth_file has no password of it"
+    )]
+    NoCredential,
     /// Another message than a password or SASL response, or one that is malformed.
     #[error("expected a password response")]
     SaslMessage,
@@ -108,13 +116,16 @@ impl LoginFault {
             | Self::NotPostgresql
             | Self::TlsHandshake
             | Self::TlsRequired
+            | Self::NoCertificate
             | Self::Gone(_)
             | Self::Timeout => LoginOutcome::Broken,
             Self::Password => LoginOutcome::WrongPassword,
             Self::ShuttingDown => LoginOutcome::Draining,
             Self::NoDatabase => LoginOutcome::NoDatabase,
             Self::NoRole | Self::Replication => LoginOutcome::NoRole,
-            Self::NotReady(_) | Self::NoVerifier(_) | Self::Upstream(_) => LoginOutcome::Upstream,
+            Self::NotReady(_) | Self::NoVerifier(_) | Self::NoCredential | Self::Upstream(_) => {
+                LoginOutcome::Upstream
+            }
         }
     }
 
@@ -137,6 +148,18 @@ impl LoginFault {
                 SqlState::INVALID_AUTHORIZATION,
                 "a connection without TLS is refused".to_owned(),
                 "Connect with sslmode=require or stronger.",
+            ),
+            Self::NoCertificate => error(
+                SqlState::INVALID_AUTHORIZATION,
+                "connection requires a valid client certificate".to_owned(),
+                "Connect with sslcert and sslkey.",
+            ),
+            Self::NoCredential => error(
+                SqlState::INVALID_AUTHORIZATION,
+                format!(
+                    "user \"{user}\" has proved itself by a certificate, and nothing logs it in"
+                ),
+                "A DBA can give it a line with its password in pgveil's auth_file.",
             ),
             Self::Password => error(
                 SqlState::INVALID_PASSWORD,

@@ -16,7 +16,7 @@ use crate::limits::{PASSWORD_FRAME_BYTES_MAX, SASL_FRAME_BYTES_MAX};
 use crate::secret::Secret;
 use crate::upstream::credential::Credential;
 use crate::wire::authentication;
-use crate::wire::certificate::EndPoint;
+use crate::wire::certificate::{EndPoint, Subject};
 use crate::wire::frame::{self, Sender};
 use crate::wire::md5::{self, Md5Hash};
 use crate::wire::scram::{Mechanism, ScramFault, ServerExchange, Verifier};
@@ -53,6 +53,8 @@ pub enum Step {
 pub struct Secured {
     /// the hash of pgveil's certificate, which the client's SCRAM exchange may be bound to
     pub end_point: Option<EndPoint>,
+    /// the subject of the client's certificate, which was verified
+    pub certificate: Option<Subject>,
     /// whether both have agreed, in the handshake, on PostgreSQL's protocol
     pub is_postgresql: bool,
 }
@@ -69,6 +71,8 @@ pub enum Challenge {
     Md5(Md5Hash),
     /// its password as it is
     Cleartext,
+    /// nothing: its certificate has said who it is
+    Nothing,
 }
 
 /// A client that has answered.
@@ -92,6 +96,7 @@ enum Stage {
     AwaitingFinal(Startup, Mechanism, Box<ServerExchange>),
     AwaitingMd5(Startup, Md5Hash, [u8; md5::SALT_BYTES]),
     AwaitingCleartext(Startup),
+    Certified(Startup),
     Over,
 }
 
@@ -142,6 +147,11 @@ impl Login {
         self.secured.as_ref()?.end_point.as_ref()
     }
 
+    /// The subject of the client's certificate.
+    pub fn certificate(&self) -> Option<&Subject> {
+        self.secured.as_ref()?.certificate.as_ref()
+    }
+
     /// Whether the client is under TLS.
     pub fn is_encrypted(&self) -> bool {
         self.secured.is_some()
@@ -174,6 +184,10 @@ impl Login {
                 authentication::put_md5(out, salt)?;
                 Stage::AwaitingMd5(startup, hash, salt)
             }
+            Challenge::Nothing if self.certificate().is_none() => {
+                return Err(LoginFault::NoCertificate);
+            }
+            Challenge::Nothing => Stage::Certified(startup),
             Challenge::Cleartext if self.secured.is_none() => return Err(LoginFault::TlsRequired),
             Challenge::Cleartext => {
                 authentication::put_cleartext(out)?;
@@ -198,6 +212,14 @@ impl Login {
                 Stage::AwaitingInitial(..) | Stage::AwaitingFinal(..) => SASL_FRAME_BYTES_MAX,
                 Stage::AwaitingMd5(..) | Stage::AwaitingCleartext(_) => PASSWORD_FRAME_BYTES_MAX,
                 Stage::Over => return Err(LoginFault::SaslMessage),
+                Stage::Certified(startup) => {
+                    return Ok(Step::Answered(Box::new(Answered {
+                        startup: startup.clone(),
+                        credential: Credential::Nothing,
+                        is_proven: true,
+                        is_bound: false,
+                    })));
+                }
                 Stage::AwaitingChallenge(startup) => {
                     let user = startup.user().clone();
                     self.stage = stage;
@@ -254,7 +276,7 @@ impl Login {
                 let claimed = Secret::new(claimed.to_owned());
                 (startup, Credential::Claimed(claimed), false)
             }
-            Stage::Opening | Stage::AwaitingChallenge(_) | Stage::Over => {
+            Stage::Opening | Stage::AwaitingChallenge(_) | Stage::Certified(_) | Stage::Over => {
                 return Err(LoginFault::SaslMessage);
             }
         };
@@ -510,6 +532,15 @@ mod tests {
         ] {
             assert_eq!(under_tls(answer, 100).err(), Some(fault), "{answer:?}");
         }
+    }
+
+    #[test]
+    fn only_a_certificate_spares_the_password() {
+        let mut pair = Pair::new(TlsOffer::Offered);
+        pair.send(&hello("anna"), 100).unwrap();
+        let spared = pair.login.challenge(Challenge::Nothing, &mut pair.out);
+        assert_eq!(spared, Err(LoginFault::NoCertificate));
+        assert!(pair.send(b"Q\0\0\0\x05\0", 100).is_err());
     }
 
     #[test]

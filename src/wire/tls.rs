@@ -10,7 +10,8 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
 
 use super::certificate::EndPoint;
@@ -28,6 +29,9 @@ pub enum TlsFault {
     /// The certificate and the key do not belong together, or are of a kind TLS does not take.
     #[error("the certificate and the private key do not fit each other")]
     Mismatch,
+    /// The CA certificates for clients cannot be used.
+    #[error("there is no readable CA certificate in it")]
+    ClientCa,
     /// The system has no CA certificates and none are configured.
     #[error("no CA certificate is configured and the system has none")]
     NoRoots,
@@ -61,13 +65,26 @@ pub struct ListenerTls {
 /// # Errors
 /// [`TlsFault`] when certificate or key cannot be used.
 pub fn server_config(certificate: &[u8], key: &[u8]) -> Result<ListenerTls, TlsFault> {
+    server_config_with(certificate, key, None)
+}
+
+/// The same; clients are asked for certificates of `client_ca`, where it is there. Who shows none comes in all the
+/// same, so that it can be told why not in words; one of anybody else's fails the handshake.
+///
+/// # Errors
+/// [`TlsFault`]; [`TlsFault::NoRoots`] and [`TlsFault::ClientCa`] are of `client_ca`.
+pub fn server_config_with(
+    certificate: &[u8],
+    key: &[u8],
+    client_ca: Option<&[u8]>,
+) -> Result<ListenerTls, TlsFault> {
     let chain = certificates(certificate)?;
     let end_point = chain.first().and_then(|own| EndPoint::of_certificate(own));
     let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| TlsFault::Key)?;
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(|_| TlsFault::Versions)?
-        .with_no_client_auth()
+        .with_client_cert_verifier(client_verifier(client_ca)?)
         .with_single_cert(chain, key)
         .map_err(|_| TlsFault::Mismatch)?;
     config.alpn_protocols = vec![ALPN.to_vec()];
@@ -75,6 +92,17 @@ pub fn server_config(certificate: &[u8], key: &[u8]) -> Result<ListenerTls, TlsF
         config: Arc::new(config),
         end_point,
     })
+}
+
+fn client_verifier(client_ca: Option<&[u8]>) -> Result<Arc<dyn ClientCertVerifier>, TlsFault> {
+    let Some(ca) = client_ca else {
+        return Ok(WebPkiClientVerifier::no_client_auth());
+    };
+    let roots = roots(Some(ca)).map_err(|_| TlsFault::ClientCa)?;
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
+        .allow_unauthenticated()
+        .build()
+        .map_err(|_| TlsFault::ClientCa)
 }
 
 /// The settings of the upstream leg; None when the mode is [`TlsMode::Disable`]. Without `ca` the verifying modes

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use pgveil::cli::demo::cluster::Cluster;
-use pgveil::config::Method;
+use pgveil::config::{ClientCert, Method};
 use pgveil::ident::{DatabaseName, RoleName, UserName};
 use pgveil::lifecycle::setup::{SetupLogins, setup_sql};
 use pgveil::secret::Secret;
@@ -71,6 +71,7 @@ pub struct Options {
     pub admit: Box<Admit>,
     pub control: Option<ControlLogin>,
     pub method: Method,
+    pub client_cert: ClientCert,
     pub auth_file: Option<AuthFile>,
     pub target: Option<Target>,
 }
@@ -92,6 +93,7 @@ impl Default for Options {
             }),
             control: None,
             method: Method::Verifier,
+            client_cert: ClientCert::Optional,
             auth_file: None,
             target: None,
         }
@@ -110,6 +112,7 @@ impl Gate {
                 auth_file: options.auth_file,
             }),
             method: options.method,
+            client_cert: options.client_cert,
             tls_required: options.tls_required,
             login_timeout: options.login_timeout,
             control: Control::new(control_login),

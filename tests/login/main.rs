@@ -2,6 +2,7 @@
 //! the wire can do before that (ATTACKS N01 to N05, N08, S06).
 
 mod binding;
+mod certificates;
 mod control;
 mod gate;
 mod passwords;

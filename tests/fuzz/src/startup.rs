@@ -65,6 +65,7 @@ fn login(offer: TlsOffer, stream: &[u8], size: usize) {
                     let secured = Secured {
                         end_point: None,
                         is_postgresql: size % 2 == 0,
+                        certificate: None,
                     };
                     if login.encrypted(secured).is_err() {
                         return;
