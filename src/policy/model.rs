@@ -192,8 +192,8 @@ pub struct Encrypt {
 #[schemars(transform = order_may_stand_alone)]
 pub enum Search {
     /// `=`, `<>`, `IN`, `JOIN`, `GROUP BY`, `DISTINCT`, `UNIQUE`, foreign keys. Leaks which values of the domain
-    /// are equal, and so how often each occurs. On `jsonb` without `GROUP BY`, `DISTINCT`, `USING`, `ON CONFLICT`
-    /// and keys.
+    /// are equal, and so how often each occurs. On `numeric` without a scale, `float4`, `float8`, `interval`, `bpchar`
+    /// and `jsonb` without `GROUP BY`, `DISTINCT`, `USING`, `ON CONFLICT` and keys. Not for `citext` and `json`.
     Equal,
     /// Ranges and sorting; includes `equal`. Leaks the order, and of two values the first bit in which they
     /// differ. Not enforced by this version yet.
