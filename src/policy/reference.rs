@@ -126,8 +126,9 @@ Columns of tables, of the types `text`, `varchar`, `varchar(n)`, `int4`, `int8`,
 `timestamp`, `timestamptz`, `uuid`, `bytea` and `jsonb`. Tokens are for `text` and `varchar`. A generated column can be
 masked, not sealed or tokenised.
 
-PostgreSQL calls values of `jsonb` equal that are written differently (`1.0` and `1.00`). With `equal` such a value
-carries a keyed term of its normal form, and comparisons go by the first 26 bytes of what is stored:
+PostgreSQL calls values of some types equal that are written differently: `numeric` without a scale, `float4`,
+`float8`, `interval`, `bpchar` without a length, `jsonb` (`1.0` and `1.00`, `1 mon` and `30 days`). With `equal` such a
+value carries a keyed term of its normal form, and comparisons go by the first 26 bytes of what is stored:
 `pg_catalog.substring(column, 1, 26)`. `=`, `<>`, `IN`, `ANY`, `IS DISTINCT FROM`, `JOIN … ON` and
 `count(DISTINCT …)` work; `GROUP BY`, `DISTINCT`, `UNION`, `USING`, window partitions and `ON CONFLICT` on the column
 are refused. `apply` builds its indexes again over that expression, a `UNIQUE` constraint as a unique index; it refuses

@@ -59,7 +59,7 @@ pub fn from_wire(
         (19, TypeClass::Text) => read(LogicalType::Text).and_then(|name| as_name(name, format)),
         // A varchar is compared as char(n), a text is not: the spaces at its end count (varchar.c, texteq).
         (1043, TypeClass::Char) => read(logical),
-        (25, TypeClass::Char) => read(LogicalType::Text),
+        (25, TypeClass::Char) => read(LogicalType::Text).and_then(|text| as_text(text, target)),
         (25 | 1043, TypeClass::Citext) if assigned => read(LogicalType::Text),
         (20, TypeClass::Integer) => read(LogicalType::Int8),
         (23, TypeClass::Integer) => read(LogicalType::Int4),
@@ -180,6 +180,19 @@ fn float_of(
     float::parse(super::text::checked(&number)?, width)
 }
 
+/// A text that meets a char. Compared with `bpchar` without a length by a term, which knows no spaces at the end, it
+/// would be equal to what it differs from.
+fn as_text(text: Vec<u8>, target: Target) -> Result<Vec<u8>, ValueFault> {
+    let Target { logical, assigned } = target;
+    if !assigned && logical == LogicalType::Char(None) && text.ends_with(b" ") {
+        return Err(ValueFault::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            "a text with spaces at its end is not compared with bpchar: declare it as bpchar or leave its type open",
+        ));
+    }
+    Ok(text)
+}
+
 /// char(n) becomes text without the spaces at its end.
 fn without_padding(mut text: Vec<u8>) -> Vec<u8> {
     while text.last() == Some(&b' ') {
@@ -247,6 +260,28 @@ mod tests {
             wire(1043, 0, b"ab  ", LogicalType::Text),
             Ok(b"ab  ".to_vec())
         );
+    }
+
+    /// Spaces at a text's end count where it meets a char; a term knows none.
+    #[test]
+    fn a_text_meets_bpchar_only_without_spaces_at_its_end() {
+        let compared = |oid, bytes: &[u8], logical| {
+            let (declared, target) = (
+                Declared { oid, format: 0 },
+                Target {
+                    logical,
+                    assigned: false,
+                },
+            );
+            from_wire(declared, bytes, target, &TextSettings::default()).map_err(|f| f.sqlstate.0)
+        };
+        let bpchar = LogicalType::Char(None);
+        assert_eq!(compared(25, b"ab ", bpchar), Err("0A000"));
+        assert_eq!(compared(25, b"ab", bpchar), Ok(b"ab".to_vec()));
+        assert_eq!(compared(1042, b"ab ", bpchar), Ok(b"ab ".to_vec()));
+        let char4 = LogicalType::Char(Some(4));
+        assert_eq!(compared(25, b"ab ", char4), Ok(b"ab ".to_vec()));
+        assert_eq!(wire(25, 0, b"ab ", bpchar), Ok(b"ab ".to_vec()));
     }
 
     #[test]
