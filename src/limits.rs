@@ -28,9 +28,13 @@ pub const UNSENT_BYTES_MAX: usize = 256 * 1024;
 /// Bytes of a session's empty buffer that are kept; a larger one, left by a large message, is given back.
 pub const IDLE_BUFFER_BYTES_MAX: usize = 256 * 1024;
 
-/// Connections whose login is under way (a few KiB each); beyond it new ones are closed at once, so that slow ones
-/// cannot exhaust memory.
+/// Connections that have not answered yet (a few KiB each); beyond it each new one sends the oldest away, so that slow
+/// ones can neither exhaust memory nor keep others out.
 pub const LOGINS_AT_ONCE_MAX: usize = 4096;
+
+/// Connections beside those whose login goes on: they have answered and wait for the server, or are being told that
+/// they are sent away (a second at the most).
+pub const LOGINS_ENDING_MAX: usize = 1024;
 
 /// CancelRequests looked at at one time.
 pub const CANCELS_AT_ONCE_MAX: usize = 16;

@@ -25,7 +25,7 @@ use super::turned_away::{Refused, anonymous, outcome, refuse};
 use crate::audit::{self, Recorder, Who};
 use crate::config::Listen;
 use crate::ident::{RoleName, SqlState};
-use crate::limits::{ACCEPT_PAUSE_MS, DRAIN_FAREWELL_MS, LOGINS_AT_ONCE_MAX};
+use crate::limits::{ACCEPT_PAUSE_MS, DRAIN_FAREWELL_MS, LOGINS_AT_ONCE_MAX, LOGINS_ENDING_MAX};
 use crate::metrics::{LoginOutcome, Metrics};
 use crate::session::{Allowed, Session, Settings};
 use crate::upstream::stream::Liveness;
@@ -82,7 +82,7 @@ impl Service {
     /// ended, or their time is up. Who comes meanwhile is told why not.
     pub async fn serve(self: &Arc<Self>, listener: TcpListener) {
         let sessions = Arc::new(Semaphore::new(self.listen.sessions_max as usize));
-        let logins = Arc::new(Semaphore::new(LOGINS_AT_ONCE_MAX));
+        let logins = Arc::new(Semaphore::new(LOGINS_AT_ONCE_MAX + LOGINS_ENDING_MAX));
         let mut drained = std::pin::pin!(self.drained(Arc::clone(&sessions)));
         loop {
             let accepted = tokio::select! {
@@ -234,7 +234,20 @@ impl Service {
             input: upstream.input,
         };
         if startup.asks_for_replication() {
-            return relay(&mut client, &mut server).await;
+            let barred = async {
+                let mut orders = self.databases.orders();
+                // A closed channel means that the whole server ends.
+                while orders.changed().await.is_ok() {
+                    if self.databases.admit(&identity).as_ref() != Ok(&admission) {
+                        return;
+                    }
+                }
+            };
+            tokio::select! {
+                () = relay(&mut client, &mut server) => {}
+                () = barred => {} // the protocol has no place for words in a stream of its own
+            }
+            return;
         }
         // Taken before the view is: a change in between is then followed at once.
         let orders = self.databases.orders();

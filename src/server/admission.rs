@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use zeroize::Zeroizing;
 
 use super::auth_file::AuthFile;
+use super::crowd::Crowd;
 use crate::config::{ClientCert, Config, ListenTls, Method};
 use crate::document::Fault;
 use crate::ident::{DatabaseName, RoleName, UserName};
@@ -125,6 +126,8 @@ impl LoginFiles {
 
 /// All that a login needs, shared by all of them.
 pub struct LoginContext {
+    /// the connections that have not answered yet
+    pub crowd: Crowd,
     /// what was read of files, replaced whole on reload
     pub files: ArcSwap<LoginFiles>,
     /// whether plain clients are refused
@@ -173,6 +176,7 @@ impl LoginContext {
         let control = control.map_err(one)?;
         let decoy_key = keyring.map_or_else(|| Secret::new(rand::random()), Keyring::decoy_key);
         Ok(Self {
+            crowd: Crowd::default(),
             files: ArcSwap::from_pointee(LoginFiles::read(config, &decoy_key)?),
             method: config.upstream.method,
             client_cert: config

@@ -145,7 +145,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Door<S> {
         address: Option<IpAddr>,
         context: &LoginContext,
     ) -> Result<Accepted<S>, LoginFault> {
-        let answered = match self.ask(context).await? {
+        let place = context.crowd.enter();
+        let answered = tokio::select! {
+            answered = self.ask(context) => answered?,
+            () = place.lost() => return Err(LoginFault::Crowded),
+        };
+        drop(place);
+        let answered = match answered {
             Ok(answered) => answered,
             Err(key) => {
                 let client = self.stream.take().ok_or(gone())?;

@@ -4,6 +4,7 @@ pub mod accept;
 pub mod admission;
 pub mod auth_file;
 pub mod cancel;
+pub mod crowd;
 pub mod database;
 pub mod databases;
 pub mod drive;

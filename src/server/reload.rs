@@ -1,4 +1,4 @@
-//! Reads policies, keyring and certificates again when they change on disk or SIGHUP asks: whole or not at all.
+//! Reads policies, keyring, certificates and the auth_file again when they change on disk or SIGHUP asks: whole or not at all.
 //!
 //! What was in force stays in force when anything is at fault; that is an alarm, a line in the log and a record.
 
@@ -28,7 +28,7 @@ pub async fn reload(config: &Arc<Config>, service: &Arc<Service>) -> Result<(), 
     let result = try_reload(config, service).await;
     let outcome = match &result {
         Ok(()) => {
-            tracing::info!("policies, keyring and certificates were read again");
+            tracing::info!("policies, keyring, certificates and logins were read again");
             Outcome::Done
         }
         Err(faults) => {

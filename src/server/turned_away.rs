@@ -105,6 +105,7 @@ pub(super) fn anonymous(peer: SocketAddr, named: Option<(UserName, DatabaseName)
 pub(super) fn outcome(fault: &LoginFault) -> LoginOutcome {
     match fault {
         LoginFault::Password => LoginOutcome::WrongPassword,
+        LoginFault::Crowded => LoginOutcome::TooMany,
         LoginFault::ShuttingDown => LoginOutcome::Draining,
         LoginFault::NoRole | LoginFault::Replication => LoginOutcome::NoRole,
         LoginFault::NoDatabase => LoginOutcome::NoDatabase,

@@ -56,6 +56,9 @@ pub enum LoginFault {
     /// The client went away, or was cut off by its own connection.
     #[error("the client's connection ended ({0})")]
     Gone(std::io::ErrorKind),
+    /// Others came after it, too many to let it wait on.
+    #[error("too many logins are under way")]
+    Crowded,
     /// It took longer than `login_timeout`.
     #[error("the login took too long")]
     Timeout,
@@ -123,6 +126,7 @@ impl LoginFault {
             Self::ShuttingDown => LoginOutcome::Draining,
             Self::NoDatabase => LoginOutcome::NoDatabase,
             Self::NoRole | Self::Replication => LoginOutcome::NoRole,
+            Self::Crowded => LoginOutcome::TooMany,
             Self::NotReady(_) | Self::NoVerifier(_) | Self::NoCredential | Self::Upstream(_) => {
                 LoginOutcome::Upstream
             }
@@ -148,6 +152,11 @@ impl LoginFault {
                 SqlState::INVALID_AUTHORIZATION,
                 "a connection without TLS is refused".to_owned(),
                 "Connect with sslmode=require or stronger.",
+            ),
+            Self::Crowded => error(
+                SqlState::TOO_MANY_CONNECTIONS,
+                "sorry, too many logins are under way".to_owned(),
+                "",
             ),
             Self::NoCertificate => error(
                 SqlState::INVALID_AUTHORIZATION,

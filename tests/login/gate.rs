@@ -119,6 +119,7 @@ impl Gate {
             decoy_key: Secret::new(DECOY_KEY),
             target: options.target.unwrap_or_else(|| target(cluster)),
             admit: options.admit,
+            crowd: Default::default(),
             draining: std::sync::atomic::AtomicBool::new(false),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

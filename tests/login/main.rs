@@ -4,8 +4,10 @@
 mod binding;
 mod certificates;
 mod control;
+mod crowd;
 mod gate;
 mod passwords;
+mod reload;
 mod scram;
 mod server;
 mod stranger;
