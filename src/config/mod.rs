@@ -92,7 +92,7 @@ pub enum ClientCert {
 /// Where PostgreSQL is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
-    /// a name or an address, without brackets
+    /// a name or an address, without brackets; or, as an absolute path, the directory of a Unix socket
     pub host: String,
     /// the port
     pub port: u16,

@@ -20,6 +20,7 @@ use crate::limits::UPSTREAM_KEEPALIVE_S;
 use crate::pattern::Pattern;
 
 const SESSIONS_MAX_DEFAULT: u32 = 1000;
+const UPSTREAM_PORT_DEFAULT: u16 = 5432;
 const LOGIN_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 const DRAIN_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 const LISTEN_KEEPALIVE_DEFAULT: Duration = Duration::from_secs(60);
@@ -202,11 +203,21 @@ impl Settler<'_> {
         let user_timeout = written.tcp_user_timeout.as_ref();
         let tcp_user_timeout = user_timeout.map(|t| self.duration(Some(t), keepalive));
         let (host, port) = self.host(&written.address)?;
-        let loopback = host == "localhost"
+        let socket = host.starts_with('/');
+        let loopback = socket
+            || host == "localhost"
             || host
                 .parse::<IpAddr>()
                 .is_ok_and(|ip| ip.to_canonical().is_loopback());
         let tls = written.tls.as_ref();
+        if socket && !matches!(tls.and_then(|tls| tls.mode), None | Some(TlsMode::Disable)) {
+            let help = "leave `tls` out: nobody reads along at a Unix socket";
+            self.fault(
+                written.address.at,
+                "PostgreSQL has no TLS at a Unix socket",
+                help,
+            );
+        }
         let default = if loopback {
             TlsMode::Disable
         } else {
@@ -256,6 +267,13 @@ impl Settler<'_> {
 
     fn host(&mut self, written: &At<String>) -> Option<(String, u16)> {
         let text = written.value.as_str();
+        if text.starts_with('/') {
+            let with_port = text.rsplit_once(':').and_then(|(directory, port)| {
+                let port: u16 = port.parse().ok()?;
+                (port > 0).then(|| (directory.to_owned(), port))
+            });
+            return Some(with_port.unwrap_or((text.to_owned(), UPSTREAM_PORT_DEFAULT)));
+        }
         let split = text.rsplit_once(':').and_then(|(host, port)| {
             let bracketed = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
             // An IPv6 address without brackets: where its port begins cannot be told.

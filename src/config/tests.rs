@@ -58,6 +58,25 @@ fn parse(text: &str, environment: &[(&str, &str)]) -> Result<Config, Vec<String>
 }
 
 #[test]
+fn the_server_may_be_at_a_unix_socket() {
+    for (address, port) in [
+        ("/var/run/postgresql", 5432),
+        ("/var/run/postgresql:5433", 5433),
+    ] {
+        let config = parse(&SMALL.replace("localhost:5432", address), &[]).unwrap();
+        assert_eq!(config.upstream.host, "/var/run/postgresql");
+        assert_eq!(config.upstream.port, port);
+        assert_eq!(config.upstream.tls, TlsMode::Disable);
+    }
+    let tls = "/var/run/postgresql\"\ntls = { mode = \"require\" }\n#\"";
+    let faults = parse(&SMALL.replace("localhost:5432", tls), &[]).unwrap_err();
+    assert!(
+        faults[0].contains("PostgreSQL has no TLS at a Unix socket"),
+        "{faults:?}"
+    );
+}
+
+#[test]
 fn every_key_is_taken() {
     let config = parse(WHOLE, &[]).unwrap();
     assert_eq!(config.listen.address, "127.0.0.1:6432".parse().unwrap());
@@ -228,13 +247,6 @@ const FAULTS: &[(&str, &str, &[&str])] = &[
         "::1:5432",
         &[
             ":4:11: `::1:5432` is no host and port (expected for example `db.internal:5432` or `[::1]:5432`)",
-        ],
-    ),
-    (
-        "localhost:5432",
-        "/var/run/postgresql:5432",
-        &[
-            ":4:11: `/var/run/postgresql:5432` is no host and port (expected for example `db.internal:5432` or `[::1]:5432`)",
         ],
     ),
     (

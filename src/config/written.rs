@@ -81,7 +81,8 @@ pub(super) struct ListenTls {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Upstream {
-    /// Host and port, for example `db.internal:5432`.
+    /// Host and port, for example `db.internal:5432`; or the directory of a Unix socket, `/var/run/postgresql` or
+    /// `/var/run/postgresql:5433` (port 5432 when left out).
     pub address: At<String>,
     /// TLS towards PostgreSQL.
     #[serde(default)]

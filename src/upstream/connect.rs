@@ -4,17 +4,19 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use rustls::ClientConfig;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 use super::credential::Credential;
 use super::handshake::{Channel, Greeting, Handshake, UpstreamFault};
+use super::socket::{self, Socket};
 use super::stream::{Liveness, MaybeTls};
 use crate::limits::{
     UPSTREAM_CONNECT_TIMEOUT_MS, UPSTREAM_KEEPALIVE_S, UPSTREAM_LOGIN_FRAME_BYTES_MAX,
@@ -41,7 +43,7 @@ impl fmt::Debug for Target {
 }
 
 impl Target {
-    /// A server by host (name or address) and port. `ca` is PEM text; without a mode the default is full
+    /// A server by host (name, address, or the directory of its Unix socket) and port. `ca` is PEM text; without a mode the default is full
     /// verification off loopback and none on it.
     ///
     /// # Errors
@@ -99,15 +101,22 @@ impl Target {
     }
 }
 
-fn is_loopback(host: &str) -> bool {
+/// Whether a host is the directory of a Unix socket, as libpq has it.
+fn is_directory(host: &str) -> bool {
+    host.starts_with('/')
+}
+
+/// Whether nobody between here and there reads along.
+fn is_local(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost")
+    is_directory(host)
+        || host.eq_ignore_ascii_case("localhost")
         || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// The mode where the configuration names none: none on loopback, full verification elsewhere.
 fn default_mode(host: &str) -> TlsMode {
-    if is_loopback(host) {
+    if is_local(host) {
         TlsMode::Disable
     } else {
         TlsMode::VerifyFull
@@ -118,7 +127,7 @@ fn default_mode(host: &str) -> TlsMode {
 #[derive(Debug)]
 pub struct Upstream {
     /// the connection
-    pub stream: MaybeTls<TcpStream>,
+    pub stream: MaybeTls<Socket>,
     /// what came after ReadyForQuery and is not looked at yet
     pub input: BytesMut,
     /// what the server said before it was ready
@@ -137,7 +146,7 @@ pub async fn login(
     let stream = open(target).await?;
     let channel = Channel {
         end_point: stream.peer_end_point(),
-        is_private: stream.is_encrypted() || is_loopback(&target.host),
+        is_private: stream.is_encrypted() || is_local(&target.host),
     };
     let handshake = Handshake::new(startup.user().clone(), credential, channel);
     timeout(
@@ -149,7 +158,7 @@ pub async fn login(
 }
 
 async fn shake_hands(
-    mut stream: MaybeTls<TcpStream>,
+    mut stream: MaybeTls<Socket>,
     startup: &Startup,
     mut handshake: Handshake,
 ) -> Result<Upstream, UpstreamFault> {
@@ -208,12 +217,17 @@ pub async fn cancel(target: &Target, key: &CancelKey) -> Result<(), UpstreamFaul
 }
 
 /// Connects, and brings TLS up as the mode wants it.
-async fn open(target: &Target) -> Result<MaybeTls<TcpStream>, UpstreamFault> {
+async fn open(target: &Target) -> Result<MaybeTls<Socket>, UpstreamFault> {
     let connected = async {
+        if is_directory(&target.host) {
+            let path = socket::path_in(Path::new(&target.host), target.port);
+            let stream = UnixStream::connect(path).await.map_err(io)?;
+            return encrypt(target, Socket::Unix(stream)).await;
+        }
         let address = (target.host.as_str(), target.port);
         let stream = TcpStream::connect(address).await.map_err(io)?;
         target.liveness.hold(&stream).map_err(io)?;
-        encrypt(target, stream).await
+        encrypt(target, Socket::Tcp(stream)).await
     };
     timeout(
         Duration::from_millis(UPSTREAM_CONNECT_TIMEOUT_MS),
@@ -223,10 +237,7 @@ async fn open(target: &Target) -> Result<MaybeTls<TcpStream>, UpstreamFault> {
     .map_err(|_| UpstreamFault::Timeout)?
 }
 
-async fn encrypt(
-    target: &Target,
-    mut stream: TcpStream,
-) -> Result<MaybeTls<TcpStream>, UpstreamFault> {
+async fn encrypt(target: &Target, mut stream: Socket) -> Result<MaybeTls<Socket>, UpstreamFault> {
     let Some(config) = &target.tls else {
         return Ok(MaybeTls::Plain(stream));
     };
@@ -256,7 +267,14 @@ mod tests {
 
     #[test]
     fn loopback_is_told_from_the_network() {
-        for host in ["127.0.0.1", "127.8.9.1", "::1", "[::1]", "localhost"] {
+        for host in [
+            "/var/run/postgresql",
+            "127.0.0.1",
+            "127.8.9.1",
+            "::1",
+            "[::1]",
+            "localhost",
+        ] {
             assert_eq!(default_mode(host), TlsMode::Disable, "{host}");
         }
         for host in [

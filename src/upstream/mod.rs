@@ -11,4 +11,5 @@ pub mod fault;
 pub mod handshake;
 pub mod reach;
 mod records;
+pub mod socket;
 pub mod stream;

@@ -20,6 +20,39 @@ use crate::gate::*;
 use crate::support::{self, cluster, connect as connect_to, create_login, fresh_name};
 
 #[tokio::test]
+async fn the_server_may_be_at_a_unix_socket() {
+    let cluster = support::start(&[]);
+    let directory = cluster
+        .socket_directory()
+        .to_str()
+        .expect("a path")
+        .to_owned();
+    let at_socket = || Target::new(&directory, cluster.port(), None, None).expect("a target");
+    let superuser = connect_to(&cluster.superuser_url("postgres")).await;
+    let password = Secret::new(CONTROL_PASSWORD.to_owned());
+    let logins = SetupLogins::control_only(UserName::new("pgveil"));
+    let setup = setup_sql(&logins, Some(&password));
+    superuser.batch_execute(&setup).await.expect("setup");
+    create_login(&cluster, "anna", "pencil", "").await;
+    let options = Options {
+        control: Some(ControlLogin {
+            target: at_socket(),
+            database: DatabaseName::new("postgres"),
+            user: UserName::new("pgveil"),
+            password: Some(password),
+        }),
+        target: Some(at_socket()),
+        ..Options::default()
+    };
+    let gate = Gate::open(&cluster, options).await;
+    let client = connect_to(&gate.url("anna", "pencil", "postgres")).await;
+    let from =
+        "SELECT client_addr IS NULL FROM pg_stat_activity WHERE usename IN ('anna', 'pgveil')";
+    let rows = client.query(from, &[]).await.expect("rows");
+    assert!(rows.len() >= 2 && rows.iter().all(|row| row.get::<_, bool>(0)));
+}
+
+#[tokio::test]
 async fn the_servers_own_refusals_arrive_verbatim() {
     let cluster = cluster();
     let user = fresh_name("anna");
