@@ -134,6 +134,8 @@ pub struct Snapshot {
     by_name: HashMap<String, Vec<usize>>,
     /// functions outside `pg_catalog`
     pub functions: Vec<Function>,
+    /// enums, domains and citext, by OID
+    pub types: BTreeMap<u32, TypeEntry>,
 }
 
 impl Snapshot {
@@ -156,6 +158,7 @@ impl Snapshot {
             by_oid,
             by_name,
             functions,
+            types: BTreeMap::new(),
         }
     }
 
@@ -163,6 +166,7 @@ impl Snapshot {
     pub fn same_content(&self, other: &Self) -> bool {
         self.relations == other.relations
             && self.functions == other.functions
+            && self.types == other.types
             && self.notices == other.notices
             && self.shadowed == other.shadowed
     }

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::hindrance::Hindrance;
-use crate::catalog::{Attribute, RelationKind, Snapshot, Stored};
+use crate::catalog::{Attribute, RelationKind, Snapshot, Stored, TypeRef};
 use crate::ident::{AttributeName, DomainId, DomainName, RelationName};
 use crate::policy::bind::{BindFault, Obstacle};
 use crate::policy::decide::{Bound, Store, Treated};
@@ -33,6 +33,8 @@ pub struct Change {
     pub treated: Arc<Treated>,
     /// what happens to it
     pub kind: ChangeKind,
+    /// the type it was declared with, a domain where it is one
+    pub declared: TypeRef,
 }
 
 impl fmt::Display for Change {
@@ -145,6 +147,7 @@ pub fn work(
                 .push(Change {
                     treated: Arc::clone(treated),
                     kind,
+                    declared: attribute.logical,
                 }),
             Err(what) => {
                 work.hindrances.insert(hindrance(treated, "stored", &what));

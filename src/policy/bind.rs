@@ -154,10 +154,11 @@ impl<'a> Binder<'a> {
         };
         let (relation, attribute) = found;
         let mut hindrances = unfit_kind(rule, relation, attribute);
-        let logical = LogicalType::from_oid(attribute.logical.oid, attribute.logical.typmod);
-        match logical {
-            None => hindrances.push(untreated_type(rule.at, attribute)),
-            Some(logical) => {
+        let logical = self.snapshot.logical_type(attribute);
+        match &logical {
+            Err(why) => hindrances.push(untreated_type(rule.at, why)),
+            Ok(logical) => {
+                let logical = *logical;
                 hindrances.extend(unfit_type(rule, logical));
                 hindrances.extend(self.unfit_class(rule, logical));
             }
@@ -272,8 +273,7 @@ impl<'a> Binder<'a> {
                     }
                 };
                 let help = "name it in the policy, or run `pgveil revert` with the policy it was applied by";
-                let logical =
-                    LogicalType::from_oid(attribute.logical.oid, attribute.logical.typmod);
+                let logical = self.snapshot.logical_type(attribute);
                 self.treated.push(Treated {
                     domain: DomainName::new(name.to_string()),
                     name: name.clone(),

@@ -166,6 +166,7 @@ impl Veil for RoleView {
         // varchar has no operators of its own: what it is compared with is text (PostgreSQL manual, 10.2).
         let logical = match plan.attribute.logical {
             LogicalType::Varchar(_) if !plan.assigned => LogicalType::Text,
+            LogicalType::Cidr if !plan.assigned => LogicalType::Inet,
             logical => logical,
         };
         ParameterTypes {

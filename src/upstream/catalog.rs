@@ -11,6 +11,7 @@ use tokio_postgres::{Client, IsolationLevel, Transaction};
 use super::fault::ServerFault;
 use super::reach::{self, Body, Evidence};
 use super::records::{self, checks, records};
+use super::types;
 use crate::catalog::{Attribute, Function, Relation, RelationKind, Snapshot, Stored, TypeRef};
 use crate::ident::RelationName;
 use crate::limits::CATALOG_RELATIONS_MAX;
@@ -97,6 +98,7 @@ async fn read(transaction: &Transaction<'_>) -> Result<Snapshot, CatalogFault> {
     }
     let shadowed = shadowed(transaction).await.map_err(fault)?;
     let mut snapshot = Snapshot::new(0, relations, functions);
+    snapshot.types = types::types(transaction).await.map_err(fault)?;
     snapshot.notices = notices;
     snapshot.shadowed = shadowed;
     Ok(snapshot)

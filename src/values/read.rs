@@ -100,6 +100,10 @@ impl<'a> Reading<'a> {
             {
                 LogicalType::Float8
             }
+            // A cidr has no operators of its own: what it is compared with is an inet (PostgreSQL manual, 9.12).
+            LogicalType::Cidr if !self.assigned && matches!(declared, 0 | UNKNOWN_OID) => {
+                LogicalType::Inet
+            }
             target => target.without_fields(),
         }
     }
@@ -119,6 +123,7 @@ impl<'a> Reading<'a> {
         };
         let declared = match self.declared_oid {
             0 | UNKNOWN_OID => header_oid.unwrap_or(0),
+            array if array == self.target.array_oid() => self.target.oid(),
             array => element_of(array)?,
         };
         if header_oid.is_some_and(|oid| oid != declared) {

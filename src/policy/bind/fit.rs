@@ -3,7 +3,7 @@
 //! Each check returns what stands in the way; none knows of the others.
 
 use super::{Hindrance, Obstacle};
-use crate::catalog::{Attribute, Relation, RelationKind, Stored};
+use crate::catalog::{Attribute, Relation, RelationKind, Stored, Untreatable};
 use crate::document::Position;
 use crate::ident::{DomainId, DomainName, RoleName};
 use crate::policy::decide::{Search, Show, Sight, Store};
@@ -46,13 +46,16 @@ pub(super) fn unfit_kind(
 }
 
 /// A type that is not treated.
-pub(super) fn untreated_type(at: Position, attribute: &Attribute) -> Hindrance {
-    let message = format!(
-        "columns of this type (OID {}, modifier {}) are not treated by this version yet",
-        attribute.logical.oid, attribute.logical.typmod
-    );
-    let help = "policies/REFERENCE.md lists the types that are treated";
-    Hindrance::new(Obstacle::Unfit, at, message, help)
+pub(super) fn untreated_type(at: Position, why: &Untreatable) -> Hindrance {
+    let help = match why {
+        Untreatable::Unknown(_) => "policies/REFERENCE.md lists the types that are treated",
+        Untreatable::Domain { promise: "NOT NULL", .. } => "ALTER TABLE … ALTER COLUMN … SET NOT NULL",
+        Untreatable::Domain { .. } => {
+            "ALTER TABLE … ALTER COLUMN … TYPE the domain's base type, and give the column its own default"
+        }
+        Untreatable::TooMany => "restart pgveil",
+    };
+    Hindrance::new(Obstacle::Unfit, at, why.to_string(), help)
 }
 
 /// What the type cannot do.

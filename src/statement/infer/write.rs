@@ -34,7 +34,10 @@ impl Inference<'_> {
             Comparison::Bytes | Comparison::Never => Use::Compare,
         };
         self.uses(attribute, what, expr.extent());
-        let (inner, cast, extent) = uncast(expr, shape).map_err(refused)?;
+        if shape == Shape::Array && attribute.logical.class() == TypeClass::Array {
+            return Err(refused("ANY or ALL over arrays"));
+        }
+        let (inner, cast, extent) = uncast(expr, shape, attribute).map_err(refused)?;
         let cast = match inner {
             Expr::Constant {
                 kind: ConstantKind::Number,
@@ -295,7 +298,11 @@ fn constant_fits(kind: ConstantKind, attribute: &Treated, assigned: bool) -> boo
 
 /// What a cast around a constant or parameter is around, the type it names, and the tokens of both; or what is
 /// not supported.
-fn uncast(expr: &Expr, shape: Shape) -> Result<(&Expr, CastType, Extent), &'static str> {
+fn uncast<'e>(
+    expr: &'e Expr,
+    shape: Shape,
+    attribute: &Treated,
+) -> Result<(&'e Expr, CastType, Extent), &'static str> {
     match expr {
         Expr::Cast {
             inner,
@@ -304,6 +311,13 @@ fn uncast(expr: &Expr, shape: Shape) -> Result<(&Expr, CastType, Extent), &'stat
             extent,
         } => match ty {
             Some(cast) if *array == (shape == Shape::Array) => Ok((inner, Some(*cast), *extent)),
+            // A list of its own elements, as one value.
+            Some((element, -1)) => match attribute.logical {
+                LogicalType::Array(own) if *array && own.element_oid == *element => {
+                    Ok((inner, Some((own.oid, -1)), *extent))
+                }
+                _ => Err("a comparison with this cast"),
+            },
             Some(_) | None => Err("a comparison with this cast"),
         },
         other => {

@@ -39,18 +39,6 @@ const JSONB: u32 = 3802;
 /// The modifier of a type with a length or precision n, as `typmodin` makes it: n + 4 for text types.
 const VARHDRSZ: i32 = 4;
 
-/// OID and modifier of a type, if it is one that a treated attribute can have.
-fn cast_type(data_type: &DataType) -> (CastType, bool) {
-    match data_type {
-        DataType::Array(
-            ArrayElemTypeDef::SquareBracket(element, None)
-            | ArrayElemTypeDef::Parenthesis(element)
-            | ArrayElemTypeDef::AngleBracket(element),
-        ) => (scalar(element), true),
-        other => (scalar(other), false),
-    }
-}
-
 fn scalar(data_type: &DataType) -> CastType {
     let none = |oid| Some((oid, -1));
     match data_type {
@@ -92,27 +80,31 @@ fn scalar(data_type: &DataType) -> CastType {
         DataType::Bytea => none(BYTEA),
         DataType::JSON => none(JSON),
         DataType::JSONB => none(JSONB),
-        DataType::Custom(name, modifiers) if modifiers.is_empty() => custom(name),
+        DataType::Custom(name, modifiers) if modifiers.is_empty() => custom(&bare(name)?),
         _ => None,
     }
 }
 
-/// Types that the parser has no word for.
-fn custom(name: &ObjectName) -> CastType {
-    let [ObjectNamePart::Identifier(name)] = name.0.as_slice() else {
-        return None;
-    };
-    let name = match name.quote_style {
-        None => name.value.to_ascii_lowercase(),
-        Some(_) => name.value.clone(),
-    };
-    match name.as_str() {
+/// Types that the parser has no word for, and that are no user's.
+fn custom(name: &str) -> CastType {
+    match name {
         "inet" => Some((INET, -1)),
         "cidr" => Some((CIDR, -1)),
         "macaddr" => Some((MACADDR, -1)),
         "bpchar" => Some((CHAR, -1)),
         _ => None,
     }
+}
+
+/// The bare name of a type.
+fn bare(name: &ObjectName) -> Option<String> {
+    let Some(ObjectNamePart::Identifier(name)) = name.0.last() else {
+        return None;
+    };
+    Some(match name.quote_style {
+        None => name.value.to_ascii_lowercase(),
+        Some(_) => name.value.clone(),
+    })
 }
 
 fn character_length(length: Option<&CharacterLength>) -> Option<i32> {
@@ -146,6 +138,25 @@ fn precision_of(precision: Option<u64>) -> Option<i32> {
 }
 
 impl Resolver<'_> {
+    /// OID and modifier of a type, if it is one that a treated attribute can have; whether it is an array of it.
+    fn cast_type(&self, data_type: &DataType) -> (CastType, bool) {
+        let (one, array) = match data_type {
+            DataType::Array(
+                ArrayElemTypeDef::SquareBracket(element, None)
+                | ArrayElemTypeDef::Parenthesis(element)
+                | ArrayElemTypeDef::AngleBracket(element),
+            ) => (element.as_ref(), true),
+            other => (other, false),
+        };
+        let own = match one {
+            DataType::Custom(name, modifiers) if modifiers.is_empty() => bare(name)
+                .and_then(|name| self.names.snapshot.type_named(&name))
+                .map(|oid| (oid, -1)),
+            _ => None,
+        };
+        (own.or_else(|| scalar(one)), array)
+    }
+
     /// Binds `inner::type` or `CAST(inner AS type)`.
     pub(super) fn cast(
         &mut self,
@@ -158,7 +169,7 @@ impl Resolver<'_> {
             self.object_name(name)?;
         }
         let inner = self.expr(inner, scope)?;
-        let (ty, array) = cast_type(data_type);
+        let (ty, array) = self.cast_type(data_type);
         let extent = inner.extent().and_then(|e| {
             if double_colon {
                 self.double_colon_extent(e)
@@ -188,7 +199,7 @@ impl Resolver<'_> {
         value: &ValueWithSpan,
     ) -> Result<Expr, Refusal> {
         let inner = self.constant(value)?;
-        let (ty, array) = cast_type(data_type);
+        let (ty, array) = self.cast_type(data_type);
         let extent = inner
             .extent()
             .and_then(|e| self.typed_constant_extent(e.start));
