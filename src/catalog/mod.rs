@@ -2,7 +2,11 @@
 //!
 //! Loaded by `upstream::catalog`; this module holds and answers, and never reaches a server.
 
-use std::collections::{BTreeSet, HashMap};
+mod types;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+pub use types::{TypeEntry, TypeKind, Untreatable};
 
 use crate::ident::{DomainId, KeyVersion, RelationName};
 
@@ -134,6 +138,8 @@ pub struct Snapshot {
     by_name: HashMap<String, Vec<usize>>,
     /// functions outside `pg_catalog`
     pub functions: Vec<Function>,
+    /// whether the server, the database or a role of it sets `extra_float_digits` to 0 or less
+    pub floats_are_cut: bool,
     /// enums, domains and citext, by OID
     pub types: BTreeMap<u32, TypeEntry>,
 }
@@ -158,6 +164,7 @@ impl Snapshot {
             by_oid,
             by_name,
             functions,
+            floats_are_cut: false,
             types: BTreeMap::new(),
         }
     }
@@ -167,6 +174,7 @@ impl Snapshot {
         self.relations == other.relations
             && self.functions == other.functions
             && self.types == other.types
+            && self.floats_are_cut == other.floats_are_cut
             && self.notices == other.notices
             && self.shadowed == other.shadowed
     }

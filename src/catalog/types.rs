@@ -50,7 +50,9 @@ pub enum Untreatable {
     #[error("columns of this type (OID {}, modifier {}) are not treated", .0.oid, .0.typmod)]
     Unknown(TypeRef),
     /// The server could no longer keep what the domain promises.
-    #[error("its type is the domain {domain}, whose {promise} the server cannot keep over sealed values")]
+    #[error(
+        "its type is the domain {domain}, whose {promise} the server cannot keep over sealed values"
+    )]
     Domain {
         /// schema and name
         domain: String,

@@ -122,8 +122,11 @@ These words are valid, and refused so that nobody relies on them:
 const TAIL: &str = "
 ## What is treated
 
-Columns of tables, of the types `text`, `varchar`, `varchar(n)`, `int4`, `int8`, `numeric(p,s)`, `bool`, `date`,
-`timestamp`, `timestamptz`, `uuid`, `bytea` and `jsonb`. Tokens are for `text` and `varchar`. A generated column can be
+Columns of tables, of the types `text`, `varchar`, `varchar(n)`, `char(n)`, `citext`, `int2`, `int4`, `int8`, `float4`,
+`float8`, `numeric`, `numeric(p,s)`, `bool`, `date`, `time`, `timetz`, `timestamp`, `timestamptz`, `interval`, `inet`,
+`cidr`, `macaddr`, `uuid`, `bytea`, `json`, `jsonb`, enums, domains over these, and arrays of one dimension, sealed
+whole. A domain is refused whose CHECK or default the server could not keep over sealed values, or whose NOT NULL the
+column does not have of its own. Tokens are for `text` and `varchar`. A generated column can be
 masked, not sealed or tokenised.
 
 PostgreSQL calls values of some types equal that are written differently: `numeric` without a scale, `float4`,
@@ -133,6 +136,13 @@ value carries a keyed term of its normal form, and comparisons go by the first 2
 `count(DISTINCT …)` work; `GROUP BY`, `DISTINCT`, `UNION`, `USING`, window partitions and `ON CONFLICT` on the column
 are refused. `apply` builds its indexes again over that expression, a `UNIQUE` constraint as a unique index; it refuses
 primary keys, foreign keys and deferrable constraints on the column. An index made later has to be on that expression.
+
+`equal` is refused on `json`, which has no equality, on `citext`, whose equality is the server's own `lower()`, and on
+arrays of what needs such a term.
+
+Sealed values are read and printed as the session's `DateStyle`, `TimeZone`, `IntervalStyle` and `bytea_output` say.
+Nothing reports `extra_float_digits`: floats are printed with the shortest digits that read back, and a session that may
+have set it to 0 or less is refused them.
 
 A column that the policy treats and the database does not hold so (not applied, altered since, of a type that does
 not fit) is *not ready*: statements on it are refused with 55000, everything else goes on.

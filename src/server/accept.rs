@@ -259,6 +259,15 @@ impl Service {
             return;
         };
         let mut settings = Settings::default();
+        let said = |name: &[u8]| {
+            let value = startup.parameter(name).unwrap_or_default();
+            String::from_utf8_lossy(value).into_owned()
+        };
+        settings.hear_float_digits(&said(b"options"));
+        if startup.parameter(b"extra_float_digits").is_some() {
+            let value = said(b"extra_float_digits");
+            settings.hear_float_digits(&format!("extra_float_digits={value}"));
+        }
         for (name, value) in &upstream.greeting.parameters {
             settings.report(name, value);
         }

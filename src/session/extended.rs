@@ -19,7 +19,8 @@ use super::{Given, Veil};
 use crate::ident::SqlState;
 use crate::limits::PREPARED_NAMES_MAX;
 use crate::statement::ClientEncoding;
-use crate::statement::plan::{Plan, Refusal};
+use crate::statement::plan::{ColumnPlan, Plan, Refusal};
+use crate::types::{LogicalType, TypeClass};
 use crate::wire::client::{
     Bind, Execute, Parse, Target, format_at, write_bind, write_describe_portal, write_parse,
 };
@@ -119,7 +120,7 @@ impl<V: Veil> Session<V> {
             .check_version(&statement)
             .and_then(|()| match &statement.plan {
                 None => Ok(()),
-                Some(plan) => match self.values_standing()? {
+                Some(plan) => match self.values_standing(plan)? {
                     Standing::Settled => self.bind_plan(plan, &statement, body, &mut formats),
                     Standing::Awaited | Standing::Open => {
                         flow = Flow::Hold;
@@ -203,7 +204,14 @@ impl<V: Veil> Session<V> {
     }
 
     /// Whether values can be read and shown as the settings stand; an open pipeline that may change them is refused.
-    pub(super) fn values_standing(&self) -> Result<Standing, Refusal> {
+    pub(super) fn values_standing(&self, plan: &Plan) -> Result<Standing, Refusal> {
+        if !self.settings.floats_are_shortest && shows_floats(plan) {
+            return Err(refusal(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "protected floats are printed with the shortest digits only, and this session may have set extra_float_digits otherwise",
+                "Connect again and leave extra_float_digits above 0.",
+            ));
+        }
         match self.window.for_values(self.pending.ready_awaited()) {
             Standing::Open => Err(unsettled()),
             Standing::Settled if self.settings.lexing.client_encoding != ClientEncoding::Utf8 => {
@@ -239,7 +247,7 @@ impl<V: Veil> Session<V> {
         let subject = self.subject(&statement.text, statement.plan.as_ref());
         let subject = subject.bound(&portal);
         let mut exchange = Exchange::new(subject, &statement.text, now);
-        self.window.run(&statement.text);
+        self.run_text(&statement.text);
         let mut flow = Flow::Pass;
         if let Some(plan) = &statement.plan {
             self.events.push(Event::Begin(exchange.subject.clone()));
@@ -310,4 +318,19 @@ impl<V: Veil> Session<V> {
         self.pending.push(expected);
         Ok(Flow::Pass)
     }
+}
+
+/// Whether a plan opens floats, alone or in arrays.
+fn shows_floats(plan: &Plan) -> bool {
+    let columns = plan
+        .statements()
+        .iter()
+        .filter_map(|s| s.columns.as_deref());
+    columns.flatten().any(|column| match column {
+        ColumnPlan::Pass => false,
+        ColumnPlan::Open { attribute, .. } => match attribute.logical {
+            LogicalType::Array(array) => array.element.class() == TypeClass::Float,
+            logical => logical.class() == TypeClass::Float,
+        },
+    })
 }

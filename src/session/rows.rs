@@ -8,7 +8,7 @@ use bytes::BytesMut;
 use super::{Formats, ShowFault, Veil};
 use crate::policy::decide::{Show, Store};
 use crate::statement::plan::ColumnPlan;
-use crate::types::TextSettings;
+use crate::types::{LogicalType, TextSettings};
 use crate::wire::client::format_at;
 use crate::wire::message::{MessageFault, put_count, put_value, write_frame};
 use crate::wire::upstream::{DataRow, Field, RowDescription, write_row_description};
@@ -66,7 +66,7 @@ impl RowMap {
         }
         let cells = columns.iter().enumerate().map(|(index, column)| {
             let shown = format_at(formats, index).unwrap_or(0);
-            let stored = if binary && is_sealed(column) {
+            let stored = if binary && is_sealed(column) && !shows_bytea(column) {
                 1
             } else {
                 shown
@@ -105,11 +105,17 @@ impl RowMap {
                     (Cell::Show(column, formats), Some(stored)) => {
                         opened += 1;
                         let escaped = escaped_bytea(column, formats.stored, stored);
-                        let (stored, formats) = match &escaped {
-                            Some(bytes) => (bytes.as_slice(), formats.of_stored(1)),
-                            None => (stored, *formats),
+                        let shown = match &escaped {
+                            Some(bytes) => {
+                                let settings = TextSettings {
+                                    bytea_escaped: true,
+                                    ..settings.clone()
+                                };
+                                veil.show(column, formats.of_stored(1), &settings, bytes)
+                            }
+                            None => veil.show(column, *formats, settings, stored),
                         };
-                        match veil.show(column, formats, settings, stored) {
+                        match shown {
                             Ok(shown) => put_value(out, shown.as_deref())?,
                             Err(found) => {
                                 fault = Some(found);
@@ -127,6 +133,18 @@ impl RowMap {
             (Err(_), None) => Err(Breach::Violation),
             (Ok(()), _) => Ok(opened),
         }
+    }
+}
+
+/// Whether bytea is shown: nothing reports `bytea_output`, so a sealed value of it is asked for in the client's own
+/// format, and its text form tells how the server writes bytea at this moment.
+fn shows_bytea(column: &ColumnPlan) -> bool {
+    match column {
+        ColumnPlan::Pass => false,
+        ColumnPlan::Open { attribute, .. } => match attribute.logical {
+            LogicalType::Array(array) => array.element == LogicalType::Bytea,
+            logical => logical == LogicalType::Bytea,
+        },
     }
 }
 
@@ -157,7 +175,7 @@ fn escaped_bytea(column: &ColumnPlan, format: i16, text: &[u8]) -> Option<Vec<u8
 /// None leaves the client's own.
 pub(super) fn sent_formats(columns: &[ColumnPlan], asked: &[i16]) -> Option<Vec<i16>> {
     let fits = asked.len() <= 1 || asked.len() == columns.len();
-    let sealed = |c: &ColumnPlan| is_sealed(c) && !passes(c);
+    let sealed = |c: &ColumnPlan| is_sealed(c) && !passes(c) && !shows_bytea(c);
     (fits && columns.iter().any(sealed)).then(|| {
         let format = |(index, column)| match sealed(column) {
             true => 1,

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::limits::UNSETTLED_TEXTS_MAX;
 use crate::statement::{self, ClientEncoding};
-use crate::types::TextSettings;
+use crate::types::{IntervalStyle, TextSettings};
 
 /// How the server lexes a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub struct Settings {
     pub lexing: Lexing,
     /// how values look as text
     pub text: TextSettings,
+    /// whether floats are printed with the shortest digits for certain: nothing reports `extra_float_digits`
+    pub floats_are_shortest: bool,
 }
 
 impl Default for Settings {
@@ -36,6 +38,7 @@ impl Default for Settings {
                 client_encoding: ClientEncoding::Utf8,
             },
             text: TextSettings::default(),
+            floats_are_shortest: true,
         }
     }
 }
@@ -51,7 +54,32 @@ impl Settings {
             b"client_encoding" => self.lexing.client_encoding = ClientEncoding::named(value),
             b"DateStyle" => self.text.date_style = text(),
             b"TimeZone" => self.text.time_zone = text(),
+            b"IntervalStyle" => self.text.interval_style = IntervalStyle::of(&text()),
             _ => {}
+        }
+    }
+}
+
+/// The setting that says how many digits a float is printed with.
+const FLOAT_DIGITS: &str = "extra_float_digits";
+
+impl Settings {
+    /// Hears what a text, or an option of the login, says of `extra_float_digits`: only a plain SET to more than 0
+    /// leaves floats as they are.
+    pub fn hear_float_digits(&mut self, text: &str) {
+        let lower = text.to_ascii_lowercase();
+        let mut rest = lower.as_str();
+        while let Some(at) = rest.find(FLOAT_DIGITS) {
+            rest = &rest[at + FLOAT_DIGITS.len()..];
+            let value = rest.trim_start();
+            let value = value
+                .strip_prefix('=')
+                .or_else(|| value.strip_prefix("to "));
+            let value = value
+                .unwrap_or_default()
+                .trim_start()
+                .trim_start_matches('\'');
+            self.floats_are_shortest &= value.starts_with(|c: char| matches!(c, '1'..='9'));
         }
     }
 }
@@ -103,6 +131,7 @@ const ANYWHERE: &[&str] = &[
     "discard",
     "reset",
     "datestyle",
+    "intervalstyle",
     "timezone",
     "client_encoding",
     "standard_conforming_strings",

@@ -13,3 +13,4 @@ pub mod reach;
 mod records;
 pub mod socket;
 pub mod stream;
+mod types;

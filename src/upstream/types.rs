@@ -1,4 +1,5 @@
-//! Reads the types that a database defines: enums, domains, and citext where its extension is there.
+//! Reads the types that a database defines: enums, domains, and citext where its extension is there; and the one
+//! setting of how values look that no session reports.
 
 use std::collections::BTreeMap;
 
@@ -48,4 +49,19 @@ pub(super) async fn types(
         found.insert(row.try_get(0)?, entry);
     }
     Ok(found)
+}
+
+/// Whether some session of the database begins with floats printed with a fixed number of digits.
+const FLOATS_ARE_CUT: &str = "\
+    SELECT pg_catalog.current_setting('extra_float_digits')::int4 <= 0 OR EXISTS ( \
+        SELECT 1 FROM pg_catalog.pg_db_role_setting s CROSS JOIN pg_catalog.unnest(s.setconfig) AS c (entry) \
+         WHERE s.setdatabase IN (0, (SELECT d.oid FROM pg_catalog.pg_database d \
+                                      WHERE d.datname = pg_catalog.current_database())) \
+           AND c.entry ~* '^extra_float_digits=(0|-)')";
+
+/// Whether the server, the database or a role of it sets `extra_float_digits` to 0 or less.
+pub(super) async fn floats_are_cut(
+    transaction: &Transaction<'_>,
+) -> Result<bool, tokio_postgres::Error> {
+    transaction.query_one(FLOATS_ARE_CUT, &[]).await?.try_get(0)
 }

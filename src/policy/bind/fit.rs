@@ -3,7 +3,7 @@
 //! Each check returns what stands in the way; none knows of the others.
 
 use super::{Hindrance, Obstacle};
-use crate::catalog::{Attribute, Relation, RelationKind, Stored, Untreatable};
+use crate::catalog::{Attribute, Relation, RelationKind, Snapshot, Stored, Untreatable};
 use crate::document::Position;
 use crate::ident::{DomainId, DomainName, RoleName};
 use crate::policy::decide::{Search, Show, Sight, Store};
@@ -49,7 +49,10 @@ pub(super) fn unfit_kind(
 pub(super) fn untreated_type(at: Position, why: &Untreatable) -> Hindrance {
     let help = match why {
         Untreatable::Unknown(_) => "policies/REFERENCE.md lists the types that are treated",
-        Untreatable::Domain { promise: "NOT NULL", .. } => "ALTER TABLE … ALTER COLUMN … SET NOT NULL",
+        Untreatable::Domain {
+            promise: "NOT NULL",
+            ..
+        } => "ALTER TABLE … ALTER COLUMN … SET NOT NULL",
         Untreatable::Domain { .. } => {
             "ALTER TABLE … ALTER COLUMN … TYPE the domain's base type, and give the column its own default"
         }
@@ -99,6 +102,27 @@ pub(super) fn unfit_type(rule: &Rule, logical: LogicalType) -> Vec<Hindrance> {
         }
     }
     hindrances
+}
+
+/// Sealed floats are printed with the shortest digits that read back, whatever a session that nobody tells of says.
+pub(super) fn cut_float(
+    rule: &Rule,
+    logical: LogicalType,
+    snapshot: &Snapshot,
+) -> Option<Hindrance> {
+    let element = match logical {
+        LogicalType::Array(array) => array.element,
+        other => other,
+    };
+    let is_sealed = matches!(rule.store, Store::Encrypt { .. });
+    (snapshot.floats_are_cut && is_sealed && element.class() == TypeClass::Float).then(|| {
+        Hindrance::new(
+            Obstacle::Unfit,
+            rule.store_at,
+            "extra_float_digits is 0 or less for the server, the database or a role of it",
+            "RESET it there: sealed floats are printed with the shortest digits",
+        )
+    })
 }
 
 /// Why values of the type cannot be compared where they are sealed.

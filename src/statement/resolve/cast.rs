@@ -80,7 +80,9 @@ fn scalar(data_type: &DataType) -> CastType {
         DataType::Bytea => none(BYTEA),
         DataType::JSON => none(JSON),
         DataType::JSONB => none(JSONB),
-        DataType::Custom(name, modifiers) if modifiers.is_empty() => custom(&bare(name)?),
+        DataType::Custom(name, modifiers) if modifiers.is_empty() && name.0.len() == 1 => {
+            custom(&bare(name)?)
+        }
         _ => None,
     }
 }
@@ -154,7 +156,7 @@ impl Resolver<'_> {
                 .map(|oid| (oid, -1)),
             _ => None,
         };
-        (own.or_else(|| scalar(one)), array)
+        (scalar(one).or(own), array)
     }
 
     /// Binds `inner::type` or `CAST(inner AS type)`.
