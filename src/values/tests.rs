@@ -305,7 +305,7 @@ fn a_cast_comes_first() {
     );
     assert_eq!(
         cast("1", (16, -1)).unwrap_err().sqlstate(),
-        SqlState::DATATYPE_MISMATCH
+        SqlState::UNDEFINED_FUNCTION
     );
 
     let money = LogicalType::Numeric {
