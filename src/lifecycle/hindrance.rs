@@ -169,11 +169,11 @@ async fn columns<C: GenericClient>(
                 "it is a generated column: the server itself makes its values",
             );
         }
-        if row.try_get::<_, &str>(2)? != "b" {
+        if !matches!(row.try_get::<_, &str>(2)?, "b" | "d" | "e") {
             found.add(
                 name,
                 "type",
-                "its type is a domain, enum or composite; give it the base type first",
+                "its type is composite, a range or a pseudo-type",
             );
         }
         if !row.try_get::<_, bool>(3)? && change.treated.compares_equal() {
