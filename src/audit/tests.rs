@@ -412,6 +412,81 @@ async fn x05_a_full_disk_that_cannot_even_cut_begins_another_file() {
     disk_full(false).await;
 }
 
+/// A disk that stands still while the gate is shut.
+struct Still {
+    file: fs::File,
+    shut: Arc<Mutex<()>>,
+}
+
+impl medium::Medium for Still {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let _open = self.shut.lock().unwrap();
+        self.file.write_all(bytes)
+    }
+
+    fn truncate(&mut self, bytes: u64) -> io::Result<()> {
+        self.file.set_len(bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn x05_a_disk_that_stands_still_is_waited_for_in_bounded_memory() {
+    let place = place();
+    let shut = Arc::new(Mutex::new(()));
+    let opener: medium::Opener = {
+        let shut = Arc::clone(&shut);
+        Box::new(move |path| {
+            let file = fs::OpenOptions::new()
+                .append(true)
+                .create_new(true)
+                .open(path)?;
+            let shut = Arc::clone(&shut);
+            Ok(Box::new(Still { file, shut }))
+        })
+    };
+    let recorder =
+        Recorder::start_on(place.settings.clone(), &place.keyring, None, opener).unwrap();
+    recorder.begin(select("a", "before")).await.unwrap();
+    let (held, release) = std::sync::mpsc::channel::<()>();
+    let gate = Arc::clone(&shut);
+    let keeper = std::thread::spawn(move || {
+        let _shut = gate.lock().unwrap();
+        let _ = release.recv();
+    });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let begun = tokio::spawn({
+        let recorder = recorder.clone();
+        async move { recorder.begin(select("a", "waits")).await }
+    });
+    // Each takes more than a MiB of the queue; who finds no room waits.
+    let many = AUDIT_QUEUE_KIB as usize / 1024 * 2;
+    let text = "x".repeat(crate::limits::AUDIT_STATEMENT_BYTES_MAX);
+    let records: Vec<_> = (0..many)
+        .map(|_| {
+            let (recorder, record) = (recorder.clone(), select("a", &text));
+            tokio::spawn(async move { recorder.record(record).await })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(!begun.is_finished(), "it is not on record yet");
+    let taken = records.iter().filter(|r| r.is_finished()).count();
+    assert!(taken > 0 && taken < many / 2 + 1, "{taken} of {many} wait");
+    held.send(()).unwrap();
+    keeper.join().unwrap();
+    begun.await.unwrap().unwrap();
+    for record in records {
+        record.await.unwrap().unwrap();
+    }
+    recorder.close().await.unwrap();
+    let verdict = place.verdict();
+    assert!(verdict.is_intact(false), "{verdict:?}");
+    assert_eq!(place.records(&Filter::default()).len(), many + 2);
+}
+
 #[tokio::test]
 async fn x05_a_removed_directory_refuses() {
     let place = place();

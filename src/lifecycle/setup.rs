@@ -1,8 +1,8 @@
 //! The SQL of `pgveil setup`: what a superuser runs once in each database, and may run again.
 //!
 //! It makes the control login, the schema `pgveil`, the table `pgveil.attribute` (what `apply` did, read by every
-//! pgveil) and the function `pgveil.verifier(text)` (the stored password verifier of a login). It sends nothing
-//! itself, and holds no password: where one is given, its SCRAM verifier stands in the SQL, so that neither the
+//! pgveil), the function `pgveil.verifier(text)` (the stored password verifier of a login), and an event trigger that
+//! announces changes of the catalog. It sends nothing itself, and holds no password: where one is given, its SCRAM verifier stands in the SQL, so that neither the
 //! terminal nor the server's log shows it.
 //!
 //! *Why the function is safe.* It runs as its superuser owner, so every name in it is schema-qualified, its
@@ -39,13 +39,13 @@ pub fn setup_sql(logins: &SetupLogins, password: Option<&Secret<String>>) -> Str
     let (control_name, grants) = (quote_ident(logins.control.as_str()), grants(logins));
     format!(
         "-- pgveil setup: run once in each database, as a superuser. Running it again changes nothing.\n\
-         {BEGIN}{SUPERUSER}{control}{OBJECTS}{VERIFIER}\n{grants}\
+         {BEGIN}{SUPERUSER}{control}{OBJECTS}{VERIFIER}{ANNOUNCE}\n{grants}\
          GRANT EXECUTE ON FUNCTION pgveil.verifier(text) TO {control_name};\nCOMMIT;\n"
     )
 }
 
 /// The same where no superuser can be had, for logins that are not checked by the server's verifiers: without
-/// `pgveil.verifier`, run by a login that may create roles, and the schema `pgveil` in the database.
+/// `pgveil.verifier` and the event trigger, run by a login that may create roles, and the schema `pgveil` in the database.
 pub fn setup_sql_without_verifier(
     logins: &SetupLogins,
     password: Option<&Secret<String>>,
@@ -118,6 +118,36 @@ CREATE OR REPLACE FUNCTION pgveil.verifier(login text) RETURNS text
   $body$;
 COMMENT ON FUNCTION pgveil.verifier(text) IS 'the stored password verifier of a login, for pgveil alone';
 REVOKE ALL ON FUNCTION pgveil.verifier(text) FROM PUBLIC;
+";
+
+const ANNOUNCE: &str = "
+-- Says that the catalog has changed: every pgveil listens, and reads it again at once instead of in a few seconds.
+CREATE OR REPLACE FUNCTION pgveil.announce() RETURNS event_trigger
+  LANGUAGE plpgsql
+  SET search_path = pg_catalog
+  AS $body$
+    BEGIN
+      -- Temporary objects are no concern of another session's.
+      IF TG_TAG OPERATOR(pg_catalog.~~) 'DROP %' OR EXISTS (
+           SELECT FROM pg_catalog.pg_event_trigger_ddl_commands() c
+           WHERE c.schema_name IS DISTINCT FROM 'pg_temp') THEN
+        PERFORM pg_catalog.pg_notify('pgveil_catalog', '');
+      END IF;
+    END
+  $body$;
+COMMENT ON FUNCTION pgveil.announce() IS 'tells pgveil that the catalog has changed';
+
+-- Where event triggers cannot be had (some managed services), pgveil looks at the catalog every few seconds.
+DO $trigger$
+BEGIN
+  DROP EVENT TRIGGER IF EXISTS pgveil_catalog;
+  CREATE EVENT TRIGGER pgveil_catalog ON ddl_command_end EXECUTE FUNCTION pgveil.announce();
+EXCEPTION WHEN insufficient_privilege OR feature_not_supported OR syntax_error THEN
+  RAISE WARNING 'pgveil: no event trigger here; changes of the catalog are noticed within a few seconds';
+END
+$trigger$;
+
+REVOKE ALL ON FUNCTION pgveil.announce() FROM PUBLIC;
 ";
 
 fn control_login(control: &UserName, password: Option<&Secret<String>>) -> String {

@@ -281,6 +281,11 @@ impl Service {
         let idle_timeout = self.databases.idle_timeout(&identity.database, &admission);
         let conduct = Conduct {
             idle_timeout,
+            reread: {
+                let databases = Arc::clone(&self.databases);
+                let database = opened.database.clone();
+                Box::new(move || Box::pin(Arc::clone(&databases).reread(database.clone())))
+            },
             record: recorder.map(|recorder| {
                 SessionRecord::new(recorder, self.metrics.clone(), Arc::clone(who), role)
             }),

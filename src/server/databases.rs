@@ -168,6 +168,14 @@ impl Databases {
         }
     }
 
+    /// Has a database's catalog read again; false when it cannot be read. One that passes untreated has none to read.
+    pub async fn reread(self: Arc<Self>, database: Option<Arc<Database>>) -> bool {
+        match database {
+            Some(database) => database.refresh(&self).await.is_ok(),
+            None => true,
+        }
+    }
+
     /// Opens every database that the configuration names in full; the fault of each that cannot be read.
     pub async fn open_named(self: &Arc<Self>) -> Vec<(DatabaseName, String)> {
         let mut faults = Vec::new();

@@ -3,21 +3,23 @@
 //! One task a connection. While one side does not take what is due to it, the other is not read. It knows no
 //! message: bytes go into the session and come out of it.
 
+mod transfer;
+
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::watch;
 use tokio::time::timeout;
-use tokio_util::io::poll_read_buf;
 
+use self::transfer::{receive, send};
 use crate::ident::SqlState;
-use crate::limits::{FAREWELL_TIMEOUT_MS, IDLE_BUFFER_BYTES_MAX, READ_BYTES, UNSENT_BYTES_MAX};
+use crate::limits::{FAREWELL_TIMEOUT_MS, READ_BYTES, UNSENT_BYTES_MAX};
 use crate::session::{End, Ending, Event, Session, Veil};
 use crate::wire::client::TERMINATE;
 
@@ -67,6 +69,9 @@ pub enum Renewal<V> {
 /// Asks what becomes of the session now.
 pub type Renew<V> = dyn Fn() -> Renewal<V> + Send + Sync;
 
+/// Has the catalog read again; false when that could not be done.
+pub type Reread = dyn Fn() -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync;
+
 /// One side of a session: the stream, and what was read from it and not yet taken.
 pub struct Leg<S> {
     /// the stream
@@ -85,6 +90,8 @@ pub struct Conduct<V, R> {
     pub known: Orders,
     /// asked when the epoch changed
     pub renew: Box<Renew<V>>,
+    /// asked when the session has changed the catalog
+    pub reread: Box<Reread>,
     /// how long the session may be idle outside a transaction
     pub idle_timeout: Option<Duration>,
 }
@@ -137,6 +144,11 @@ where
                 "the audit takes no records, and no statement runs unrecorded",
                 Instant::now(),
             );
+        }
+        if session.awaits_catalog() {
+            reread(&mut session, &conduct.reread).await;
+            follow(&mut session, &mut conduct, told);
+            continue;
         }
         follow(&mut session, &mut conduct, told);
         session.hand_over(Instant::now());
@@ -200,6 +212,19 @@ impl Idle {
     }
 }
 
+/// Has the catalog read again after the session has changed it. Its client hears that the change is done when pgveil
+/// knows it too, and nothing that it sends is read before.
+async fn reread<V: Veil>(session: &mut Session<V>, read: &Reread) {
+    if !read().await {
+        session.dismiss(
+            SqlState::NOT_IN_PREREQUISITE_STATE,
+            "the catalog was changed and cannot be read again now: connect again",
+            Instant::now(),
+        );
+    }
+    session.catalog_read();
+}
+
 /// Takes the server's orders over: a new policy, or the end.
 fn follow<V: Veil, R>(session: &mut Session<V>, conduct: &mut Conduct<V, R>, told: bool) {
     if told || conduct.orders.has_changed().unwrap_or(false) {
@@ -234,7 +259,8 @@ fn advance<V: Veil>(session: &mut Session<V>, client: &mut BytesMut, upstream: &
     if !upstream.is_empty() && session.to_client().len() < UNSENT_BYTES_MAX {
         session.upstream(upstream, now);
     }
-    if !client.is_empty() && !session.is_held() && session.to_upstream().len() < UNSENT_BYTES_MAX {
+    let held = session.is_held() || session.awaits_catalog();
+    if !client.is_empty() && !held && session.to_upstream().len() < UNSENT_BYTES_MAX {
         session.client(client, now);
     }
 }
@@ -302,54 +328,6 @@ where
         }
     })
     .await
-}
-
-/// Writes what the stream takes. True when there is room again that was not there before.
-fn send<S: AsyncWrite + Unpin>(
-    cx: &mut Context<'_>,
-    stream: &mut S,
-    bytes: &mut BytesMut,
-) -> io::Result<bool> {
-    let was_full = bytes.len() >= UNSENT_BYTES_MAX;
-    while !bytes.is_empty() {
-        match Pin::new(&mut *stream).poll_write(cx, bytes) {
-            Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-            Poll::Ready(Ok(n)) => bytes.advance(n),
-            Poll::Ready(Err(error)) => return Err(error),
-            Poll::Pending => return Ok(was_full && bytes.len() < UNSENT_BYTES_MAX),
-        }
-    }
-    give_back(bytes);
-    // Under TLS, what was written may still lie in the stream's own buffer.
-    match Pin::new(stream).poll_flush(cx) {
-        Poll::Ready(Err(error)) => Err(error),
-        Poll::Ready(Ok(())) | Poll::Pending => Ok(was_full),
-    }
-}
-
-/// Reads what is there; None when nothing is.
-fn receive<S: AsyncRead + Unpin>(
-    cx: &mut Context<'_>,
-    leg: &mut Leg<S>,
-) -> io::Result<Option<usize>> {
-    if leg.input.is_empty() {
-        give_back(&mut leg.input);
-    }
-    leg.input.reserve(READ_BYTES);
-    match poll_read_buf(Pin::new(&mut leg.stream), cx, &mut leg.input) {
-        Poll::Ready(Ok(n)) => Ok(Some(n)),
-        Poll::Ready(Err(error)) => Err(error),
-        Poll::Pending => Ok(None),
-    }
-}
-
-/// Frees an empty buffer that a large message has blown up.
-fn give_back(bytes: &mut BytesMut) {
-    if bytes.capacity() > IDLE_BUFFER_BYTES_MAX {
-        *bytes = BytesMut::new();
-    } else {
-        bytes.clear();
-    }
 }
 
 /// Sends what is left to both sides, within a short time, and closes them.

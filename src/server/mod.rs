@@ -16,5 +16,6 @@ mod open_files;
 pub mod record;
 pub mod reload;
 pub mod serve;
+mod supervisor;
 mod turned_away;
 pub mod view;

@@ -21,6 +21,7 @@ use super::http::{self, Pages};
 use super::materials::Materials;
 use super::open_files;
 use super::reload::{self, settled, watch};
+use super::supervisor::{self, State};
 use crate::audit::{self, AuditFault, Recorder};
 use crate::config::{AuditSync, Config};
 use crate::document::Fault;
@@ -196,6 +197,7 @@ pub async fn run(config: Config) -> Result<(), ServeFault> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(refused)?;
     open_files::provide(config.listen.sessions_max);
     let server = Server::start(config).await?;
+    supervisor::tell(State::Ready);
     loop {
         tokio::select! {
             _ = hangup.recv() => {
@@ -206,6 +208,7 @@ pub async fn run(config: Config) -> Result<(), ServeFault> {
             _ = interrupt.recv() => break,
         }
     }
+    supervisor::tell(State::Stopping);
     tracing::info!("draining; a second signal ends it at once");
     let databases = Arc::clone(&server.service.databases);
     let mut stopped = std::pin::pin!(server.stop());

@@ -236,6 +236,16 @@ impl Veil for RoleView {
         }
     }
 
+    fn is_relation(&self, name: &str) -> bool {
+        match &self.0 {
+            Kind::Untreated => false,
+            Kind::Treated { view, .. } => {
+                let mut relations = view.snapshot.relations().iter();
+                relations.any(|relation| relation.name.name.eq_ignore_ascii_case(name))
+            }
+        }
+    }
+
     fn mentions(&self, text: &str, lexing: Lexing) -> bool {
         match &self.0 {
             Kind::Untreated => false,

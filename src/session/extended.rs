@@ -120,7 +120,7 @@ impl<V: Veil> Session<V> {
             .check_version(&statement)
             .and_then(|()| match &statement.plan {
                 None => Ok(()),
-                Some(plan) => match self.values_standing(plan)? {
+                Some(plan) => match self.plan_standing(plan)? {
                     Standing::Settled => self.bind_plan(plan, &statement, body, &mut formats),
                     Standing::Awaited | Standing::Open => {
                         flow = Flow::Hold;
@@ -203,8 +203,10 @@ impl<V: Veil> Session<V> {
         .map_err(malformed)
     }
 
-    /// Whether values can be read and shown as the settings stand; an open pipeline that may change them is refused.
-    pub(super) fn values_standing(&self, plan: &Plan) -> Result<Standing, Refusal> {
+    /// Whether a plan can be relied on: values are read and shown as the settings stand, and the catalog is as it was
+    /// analysed under. An open pipeline that may change either is refused.
+    pub(super) fn plan_standing(&self, plan: &Plan) -> Result<Standing, Refusal> {
+        self.catalog_standing()?;
         if !self.settings.floats_are_shortest && shows_floats(plan) {
             return Err(refusal(
                 SqlState::FEATURE_NOT_SUPPORTED,
@@ -234,7 +236,7 @@ impl<V: Veil> Session<V> {
                 // A cursor made by SQL: its text was analysed when it was declared.
                 let text = Text::new("");
                 let subject = self.subject(&text, None);
-                self.window.run(&text);
+                self.sends(&text);
                 self.pending
                     .push(Expected::Execute(Exchange::new(subject, &text, now)));
                 return Ok(Flow::Pass);
@@ -247,7 +249,7 @@ impl<V: Veil> Session<V> {
         let subject = self.subject(&statement.text, statement.plan.as_ref());
         let subject = subject.bound(&portal);
         let mut exchange = Exchange::new(subject, &statement.text, now);
-        self.run_text(&statement.text);
+        self.sends(&statement.text);
         let mut flow = Flow::Pass;
         if let Some(plan) = &statement.plan {
             self.events.push(Event::Begin(exchange.subject.clone()));

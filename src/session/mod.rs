@@ -17,6 +17,7 @@
 pub mod farewell;
 pub mod login;
 
+mod catalog;
 mod descriptions;
 mod ends;
 mod event;
@@ -97,6 +98,9 @@ pub trait Veil {
 
     /// Whether the role sees every treated attribute of the database plain.
     fn sees_everything(&self) -> bool;
+
+    /// Whether a permanent relation of the database has that name, in letters of either case.
+    fn is_relation(&self, name: &str) -> bool;
 
     /// Whether a text names anything that leads to a treated attribute.
     fn mentions(&self, text: &str, lexing: Lexing) -> bool;

@@ -178,6 +178,8 @@ impl<V: Veil> Session<V> {
             return Err(Fatal::of_upstream());
         }
         exchange.preceded = self.answered.replace(now);
+        let change = exchange.text.change(|name| self.veil.is_relation(name));
+        self.changes.completed(change);
         let end = exchange.end(ending, now);
         let relations = end.subject.relations();
         if !relations.is_empty() {
@@ -218,6 +220,7 @@ impl<V: Veil> Session<V> {
         };
         self.copying = false;
         self.status = status;
+        self.changes.ready(status == b'I');
         self.statements.settle(pipeline);
         self.portals.settle(pipeline);
         if status == b'I' {

@@ -9,6 +9,7 @@ use std::time::Instant;
 use bytes::BytesMut;
 
 use super::Veil;
+use super::catalog::Changes;
 use super::event::{Ending, Event, Subject};
 use super::pending::{Expected, Pending};
 use super::prepared::{Names, Portal, Statement};
@@ -50,6 +51,8 @@ pub struct Session<V> {
     pub(super) statements: Names<Statement>,
     pub(super) portals: Names<Portal>,
     pub(super) window: Window,
+    /// what its statements changed in the catalog
+    pub(super) changes: Changes,
     /// counts the pipelines: up with each Sync and Query
     pub(super) pipeline: u64,
     /// the server skips what comes until the next Sync
@@ -100,6 +103,7 @@ impl<V: Veil> Session<V> {
             statements: Names::default(),
             portals: Names::default(),
             window: Window::default(),
+            changes: Changes::default(),
             pipeline: 0,
             skipping: false,
             copying: false,
@@ -237,7 +241,8 @@ impl<V: Veil> Session<V> {
             ));
         }
         self.take_next_veil();
-        let renews = self.next_veil.is_some() && matches!(tag, b'Q' | b'P' | b'B' | b'E');
+        let renews = matches!(tag, b'Q' | b'P' | b'B' | b'E')
+            && (self.next_veil.is_some() || self.catalog_awaited());
         let full = self.pending.len() >= PIPELINE_REPLIES_MAX && tag != b'X';
         if !self.copying && (renews || full) {
             self.scratch.extend_from_slice(FLUSH);

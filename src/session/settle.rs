@@ -6,6 +6,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use super::catalog::{Change, change_of};
 use crate::limits::UNSETTLED_TEXTS_MAX;
 use crate::statement::{self, ClientEncoding};
 use crate::types::{IntervalStyle, TextSettings};
@@ -89,6 +90,7 @@ pub struct Text {
     text: Box<str>,
     steady: OnceLock<bool>,
     fingerprint: OnceLock<Option<u64>>,
+    change: OnceLock<Change>,
 }
 
 impl Text {
@@ -97,6 +99,7 @@ impl Text {
             text: text.into(),
             steady: OnceLock::new(),
             fingerprint: OnceLock::new(),
+            change: OnceLock::new(),
         })
     }
 
@@ -110,6 +113,18 @@ impl Text {
         *self
             .fingerprint
             .get_or_init(|| statement::fingerprint(&self.text))
+    }
+
+    /// What it may change in the catalog; `is_relation` says whether a permanent relation has a name.
+    pub(super) fn change(&self, is_relation: impl Fn(&str) -> bool) -> Change {
+        *self
+            .change
+            .get_or_init(|| change_of(&self.text, is_relation))
+    }
+
+    /// What was found of that when it was sent.
+    fn known_change(&self) -> Change {
+        self.change.get().copied().unwrap_or_default()
     }
 
     /// Whether no word in it speaks of changing settings.
@@ -207,6 +222,16 @@ impl Window {
         self.open.push(text);
     }
 
+    /// Whether a text whose ReadyForQuery is due may change the catalog.
+    pub fn changes_catalog(&self) -> bool {
+        self.ended.change > Change::Nothing
+    }
+
+    /// What the texts of the pipeline that is not yet ended may change in the catalog.
+    pub fn open_change(&self) -> Change {
+        self.open.change
+    }
+
     /// A Sync or a Query is sent: a ReadyForQuery will follow what has run until here.
     pub fn close(&mut self) {
         let open = std::mem::take(&mut self.open);
@@ -248,10 +273,13 @@ struct Run {
     forgot_unsteady: bool,
     /// a forgotten text may have run code of anybody's
     forgot_lively: bool,
+    /// what they all may change in the catalog
+    change: Change,
 }
 
 impl Run {
     fn push(&mut self, text: &Arc<Text>) {
+        self.change = self.change.max(text.known_change());
         // A statement that is executed again and again.
         if self
             .texts
@@ -271,6 +299,7 @@ impl Run {
     fn append(&mut self, later: Self) {
         self.forgot_unsteady |= later.forgot_unsteady;
         self.forgot_lively |= later.forgot_lively;
+        self.change = self.change.max(later.change);
         later.texts.iter().for_each(|text| self.push(text));
     }
 

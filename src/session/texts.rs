@@ -53,19 +53,13 @@ impl<V: Veil> Session<V> {
                 exchange
             }
         };
-        self.run_text(&text);
+        self.sends(&text);
         let flow = match exchange.plan {
             None => Flow::Pass,
             Some(_) => Flow::Replace,
         };
         self.push_query(exchange);
         Ok(flow)
-    }
-
-    /// A text is sent for execution: what it may change is heard.
-    pub(super) fn run_text(&mut self, text: &Arc<Text>) {
-        self.settings.hear_float_digits(text.as_str());
-        self.window.run(text);
     }
 
     fn push_query(&mut self, exchange: Exchange) {
@@ -106,7 +100,7 @@ impl<V: Veil> Session<V> {
         match outcome {
             Outcome::Untouched => Ok((text, Decision::Untouched)),
             Outcome::Refused(refusal) => Err(refusal),
-            Outcome::Plan(plan) => match self.values_standing(&plan)? {
+            Outcome::Plan(plan) => match self.plan_standing(&plan)? {
                 Standing::Awaited | Standing::Open => Ok((text, Decision::Hold)),
                 Standing::Settled => {
                     let sent = self.veil.fill(&plan, &self.settings.text)?;

@@ -2,8 +2,10 @@
 //!
 //! Each test has the built program as a process of its own before a real PostgreSQL.
 
+mod catalog;
 mod drain;
 mod limits;
+mod logs;
 mod restart;
 mod site;
 #[path = "../support/mod.rs"]

@@ -78,6 +78,7 @@ fn bench_with(room: usize, failing: bool, idle_timeout: Option<Duration>) -> Ben
         known: Orders::default(),
         renew: Box::new(|| Renewal::Cut),
         idle_timeout,
+        reread: Box::new(|| Box::pin(std::future::ready(true))),
     };
     let leg = |stream| Leg {
         stream,

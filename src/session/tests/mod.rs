@@ -84,6 +84,10 @@ impl Veil for Stub {
         self.version
     }
 
+    fn is_relation(&self, name: &str) -> bool {
+        name == "t"
+    }
+
     fn analyse(&self, text: &str, lexing: Lexing) -> Outcome {
         if text.contains("refused") {
             return Outcome::Refused(Refusal {
