@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use super::admission::LoginContext;
+use super::admission::{Admission, Identity, LoginContext};
 use super::cancel::{Cancels, Registered};
 use super::database::Database;
 use super::databases::Databases;
@@ -234,19 +234,8 @@ impl Service {
             input: upstream.input,
         };
         if startup.asks_for_replication() {
-            let barred = async {
-                let mut orders = self.databases.orders();
-                // A closed channel means that the whole server ends.
-                while orders.changed().await.is_ok() {
-                    if self.databases.admit(&identity).as_ref() != Ok(&admission) {
-                        return;
-                    }
-                }
-            };
-            tokio::select! {
-                () = relay(&mut client, &mut server) => {}
-                () = barred => {} // the protocol has no place for words in a stream of its own
-            }
+            self.replicate((&mut client, &mut server), &identity, &admission)
+                .await;
             return;
         }
         // Taken before the view is: a change in between is then followed at once.
@@ -304,6 +293,31 @@ impl Service {
                 .await;
         }
         drop(opened);
+    }
+
+    /// Relays the replication protocol, until an end closes it or the policy no longer admits the login.
+    async fn replicate<C, U>(
+        &self,
+        (client, server): (&mut Leg<C>, &mut Leg<U>),
+        identity: &Identity,
+        admission: &Admission,
+    ) where
+        C: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+        U: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+    {
+        let barred = async {
+            let mut orders = self.databases.orders();
+            // A closed channel means that the whole server ends.
+            while orders.changed().await.is_ok() {
+                if self.databases.admit(identity).as_ref() != Ok(admission) {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            () = relay(client, server) => {}
+            () = barred => {} // the protocol has no place for words in a stream of its own
+        }
     }
 
     async fn cancel(&self, key: &CancelKey, peer: SocketAddr) {
