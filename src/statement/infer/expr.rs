@@ -286,6 +286,16 @@ impl Inference<'_> {
             let right_ty = self.expr(right)?;
             met |= matches!(right_ty, Ty::Held(_));
             match (&left_ty, &right_ty) {
+                // Text in a list becomes char(n), and beside a single one char(n) becomes text (select_common_type
+                // against the operators): here nobody knows what a parameter will be declared as.
+                (Ty::Held(attribute), Ty::Constant)
+                    if list.len() > 1
+                        && matches!(attribute.logical, LogicalType::Char(_))
+                        && !matches!(right, Expr::Constant { .. }) =>
+                {
+                    let what = Form::Named("IN over parameters or casts");
+                    return Err(self.not_for(attribute, &what, right.extent()));
+                }
                 (Ty::Held(attribute), Ty::Constant) => {
                     self.adapt(right, attribute, Shape::Value, false)?;
                     self.compares(attribute, Some(left), Some(extent));
