@@ -27,10 +27,21 @@ class Driver:
         address, database = place.split("/")
         host, port = address.split(":")
         self.parameters = {"user": user, "password": password, "host": host, "port": int(port), "database": database}
+        self.connect()
+
+    def connect(self):
         self.connection = pg8000.dbapi.connect(**self.parameters)
         self.connection.autocommit = True
 
     def ask(self, statement, values):
+        try:
+            return self.answer(statement, values)
+        except (ValueError, OverflowError):
+            # A value that Python has no object for: pg8000 leaves the rest of the answer unread.
+            self.connect()
+            raise
+
+    def answer(self, statement, values):
         cursor = self.connection.cursor()
         cursor.execute(plan.in_order(statement), given(values))
         described = [tuple(column) for column in cursor.description or ()]

@@ -62,7 +62,7 @@ class Matrix:
                 value = row[attribute.name]
                 found = self.same(attribute.name, lambda s: self.run(
                     s, select(s.table).where(s.table.c[attribute.name] == value).order_by(s.table.c.id)))
-                if not found:
+                if row is self.rows[0] and not found:
                     raise SystemExit(f"{attribute.name}: a value is not found")
                 self.same(f"{attribute.name} in", lambda s: self.run(
                     s, select(s.table.c.id).where(s.table.c[attribute.name].in_([value, self.rows[0][attribute.name]])).order_by(s.table.c.id)))
