@@ -89,6 +89,10 @@ pub const TOKEN_TEXT_BYTES_MAX: usize = 16 * 1024;
 /// Bytes of the part of a text that a token replaces; FF1's time grows with the square of it.
 pub const TOKEN_REPLACED_BYTES_MAX: usize = 256;
 
+/// Steps of FF1's cycle walking: the rarest numbers that may be are one of 21, so that this many are never needed
+/// (0.95^4096 is 10^-91).
+pub const TOKEN_WALKS_MAX: usize = 4096;
+
 /// Relations of one database that a catalog snapshot holds (a snapshot lives in memory, and twice while it is
 /// replaced; the largest multi-tenant CRMs stay under 100,000).
 pub const CATALOG_RELATIONS_MAX: usize = 200_000;

@@ -7,9 +7,10 @@ use std::error::Error;
 use std::fs;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use pgveil::types::{self, LogicalType, TextSettings};
 use support::pgveil::Pgveil;
-use tokio_postgres::types::{FromSql, Type};
+use tokio_postgres::types::{FromSql, IsNull, ToSql, Type};
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 const SCHEMA: &str = "
@@ -58,6 +59,57 @@ tables:
         show: { app: plain, desk: { mask: hash } }
 "#;
 
+const TOKENS_SCHEMA: &str = "
+CREATE TABLE orders (
+    id int PRIMARY KEY,
+    number int4 UNIQUE,
+    total int8,
+    day date,
+    ref uuid,
+    card varchar(24),
+    national varchar(18),
+    code text,
+    mail text
+);
+INSERT INTO orders VALUES (1, 4711, -9000000000, '2024-02-29', '8e04df51-e04a-4ba5-bd53-2b1e01e4b80c',
+    '4539 1488 0343 6467', '110105194912310021', 'AB-1234 cd', 'anna@example.com');
+INSERT INTO orders (id) VALUES (9);
+GRANT ALL ON ALL TABLES IN SCHEMA public TO PUBLIC;
+";
+
+const TOKENS_POLICY: &str = r#"
+version: 1
+roles:
+  - { name: app, match: { user: "app_*" } }
+  - { name: desk, match: { user: "desk_*" } }
+tables:
+  public.orders:
+    columns:
+      number: { store: { tokenise: integer }, show: { app: plain, desk: stored }, compare: { desk: [equal] } }
+      total: { store: { tokenise: integer }, show: { app: plain, desk: stored } }
+      day: { store: { tokenise: date }, show: { app: plain, desk: { token: date } } }
+      ref: { store: { tokenise: uuid }, show: { app: plain, desk: stored }, compare: { desk: [equal] } }
+      card: { store: { tokenise: { format: bank_card, keep_first: 4 } }, show: { app: plain, desk: stored } }
+      national: { store: { tokenise: id_number }, show: { app: plain, desk: { mask: id_number } } }
+      code: { store: { tokenise: alphanumeric }, show: { app: plain, desk: stored } }
+      mail:
+        store: { encrypt: { search: [equal] } }
+        show: { app: plain, desk: { token: email } }
+        compare: { desk: [equal] }
+"#;
+
+/// The tokenised columns with their types, and a sealed one that is shown as a token.
+const TOKENS: &[(&str, LogicalType)] = &[
+    ("number", LogicalType::Int4),
+    ("total", LogicalType::Int8),
+    ("day", LogicalType::Date),
+    ("ref", LogicalType::Uuid),
+    ("card", LogicalType::Varchar(Some(24))),
+    ("national", LogicalType::Varchar(Some(18))),
+    ("code", LogicalType::Text),
+    ("mail", LogicalType::Text),
+];
+
 /// The masked columns with their types.
 const COLUMNS: &[(&str, LogicalType)] = &[
     ("name", LogicalType::Text),
@@ -81,6 +133,7 @@ const COLUMNS: &[(&str, LogicalType)] = &[
 /// A database under a policy, with a login of each role.
 struct Place {
     pgveil: Pgveil,
+    superuser: String,
     app: Client,
     desk: Client,
 }
@@ -99,6 +152,7 @@ impl Place {
         let login = |name: &str| pgveil.url(name, "password", &database);
         let (app, desk) = (login(&app), login(&desk));
         Self {
+            superuser: cluster.superuser_url(&database),
             app: support::connect(&app).await,
             desk: support::connect(&desk).await,
             pgveil,
@@ -261,4 +315,182 @@ async fn a_mask_with_a_key_is_met_by_no_predicate_and_compare_by_equality_alone(
     assert_eq!(rows.expect("rows").len(), 3);
     let audit = place.audit_with("SELECT id, national").await;
     assert!(!audit.contains(guess), "the guess stands in the audit");
+}
+
+/// A parameter in binary form, whatever its type.
+#[derive(Debug)]
+struct Sent(Vec<u8>);
+
+impl ToSql for Sent {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        out.extend_from_slice(&self.0);
+        Ok(IsNull::No)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    tokio_postgres::types::to_sql_checked!();
+}
+
+fn sent(ty: LogicalType, text: &str) -> Sent {
+    let canonical = types::from_text(ty, text.as_bytes(), &TextSettings::default());
+    Sent(types::to_binary(ty, &canonical.expect(text)).expect(text))
+}
+
+const WRITTEN: [&str; 8] = [
+    "-815",
+    "9000000000",
+    "1999-12-31",
+    "018f3f6e-1234-7abc-8def-0123456789ab",
+    "378282246310005",
+    "11010519491231002X",
+    "Zz9999zz",
+    "bob@example.org",
+];
+
+/// Writes rows 2 and 3: by literals, and by parameters in binary.
+async fn write(place: &Place) {
+    let literals = WRITTEN.map(|value| format!("'{value}'")).join(", ");
+    let names = list(TOKENS);
+    let insert = format!("INSERT INTO orders (id, {names}) VALUES (2, {literals})");
+    place.app.simple_query(&insert).await.expect("by literals");
+    let insert =
+        format!("INSERT INTO orders (id, {names}) VALUES (3, $1, $2, $3, $4, $5, $6, $7, $8)");
+    let values: Vec<Sent> = TOKENS
+        .iter()
+        .zip(WRITTEN)
+        .map(|((name, ty), value)| sent(*ty, if *name == "number" { "815" } else { value }))
+        .collect();
+    let values: Vec<&(dyn ToSql + Sync)> =
+        values.iter().map(|v| v as &(dyn ToSql + Sync)).collect();
+    place
+        .app
+        .execute(&insert, &values)
+        .await
+        .expect("by parameters");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_of_every_type_are_written_read_and_compared() {
+    let place = Place::new(TOKENS_SCHEMA, TOKENS_POLICY).await;
+    write(&place).await;
+    let text = format!("SELECT {} FROM orders ORDER BY id", list(TOKENS));
+    let plain = in_text(&place.app, &text).await;
+    assert_eq!(plain, in_binary(&place.app, &text, TOKENS).await);
+    let written = |value: &str| Some(value.to_owned());
+    assert_eq!(plain[0][0], written("4711"));
+    assert_eq!(plain[0][5], written("110105194912310021"));
+    assert_eq!(plain[1], WRITTEN.map(written).to_vec());
+    assert_eq!(plain[2][1..], WRITTEN.map(written)[1..]);
+    assert!(plain[3].iter().all(Option::is_none));
+
+    let tokens = in_text(&place.desk, &text).await;
+    assert_eq!(tokens, in_binary(&place.desk, &text, TOKENS).await);
+    let superuser = support::connect(&place.superuser).await;
+    let lying = in_text(&superuser, &text).await;
+    for row in 0..3 {
+        for (index, (name, _)) in TOKENS.iter().enumerate() {
+            assert_ne!(lying[row][index], plain[row][index], "{name}");
+            if !["national", "mail"].contains(name) {
+                assert_eq!(tokens[row][index], lying[row][index], "{name}");
+            }
+        }
+    }
+    assert_eq!(
+        tokens[1][1..],
+        tokens[2][1..],
+        "equal values have equal tokens"
+    );
+    assert_eq!(tokens[0][5], written("**************0021"));
+
+    for (text, rows) in [
+        ("SELECT id FROM orders WHERE number = 4711", 1),
+        ("SELECT id FROM orders WHERE number IN (4711, 815, 5)", 2),
+        (
+            "SELECT id FROM orders WHERE number = ANY ('{-815,4711}')",
+            2,
+        ),
+        ("SELECT id FROM orders WHERE number = 3000000000", 0),
+        ("SELECT id FROM orders WHERE number <> 3000000000", 3),
+        ("SELECT id FROM orders WHERE total = 9000000000", 2),
+        ("SELECT id FROM orders WHERE day = '1999-12-31'", 2),
+        ("SELECT id FROM orders WHERE day = 'infinity'", 0),
+        ("SELECT id FROM orders WHERE day <> '0044-03-15 BC'", 3),
+        (
+            "SELECT id FROM orders WHERE ref = '018f3f6e-1234-7abc-8def-0123456789ab'",
+            2,
+        ),
+        ("SELECT id FROM orders WHERE card = '378282246310005'", 2),
+        ("SELECT id FROM orders WHERE national = 'no number'", 0),
+        (
+            "SELECT a.id FROM orders a JOIN orders b USING (ref, day) WHERE a.id < b.id",
+            1,
+        ),
+    ] {
+        assert_eq!(in_text(&place.app, text).await.len(), rows, "{text}");
+    }
+    let by_day = "SELECT id FROM orders WHERE day = $1 AND number = ANY ($2)";
+    let day = sent(LogicalType::Date, "2024-02-29");
+    let found = place.app.query(by_day, &[&day, &vec![4711i32, 3]]).await;
+    assert_eq!(found.expect("rows").len(), 1);
+
+    for (assignment, sqlstate) in [
+        ("number = -2147483648", "22023"),
+        ("number = 3000000000", "22003"),
+        ("day = 'infinity'", "22023"),
+        ("national = '110105194913310021'", "22023"),
+        ("code = 'A1'", "22023"),
+        ("card = '453914'", "22023"),
+        ("number = -815", "23505"),
+    ] {
+        let text = format!("UPDATE orders SET {assignment} WHERE id = 1");
+        assert_eq!(refused(&place.app, &text).await, sqlstate, "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_is_shown_tokens_compares_by_tokens() {
+    let place = Place::new(TOKENS_SCHEMA, TOKENS_POLICY).await;
+    write(&place).await;
+    let shown = in_text(
+        &place.desk,
+        "SELECT number, ref, mail FROM orders WHERE id = 2",
+    )
+    .await;
+    for (name, token, value) in [
+        ("number", &shown[0][0], "-815"),
+        ("ref", &shown[0][1], "018f3f6e-1234-7abc-8def-0123456789ab"),
+        ("mail", &shown[0][2], "bob@example.org"),
+    ] {
+        let found = async |literal: &str| {
+            let text = format!("SELECT id FROM orders WHERE {name} = '{literal}'");
+            in_text(&place.desk, &text).await.len()
+        };
+        let token = token.as_deref().expect("a token");
+        let rows = if name == "number" { 1 } else { 2 };
+        assert_eq!(found(token).await, rows, "{name}");
+        assert_eq!(found(value).await, 0, "{name}: the plain value is no token");
+    }
+    let mail = shown[0][2].clone().expect("a token");
+    let by_parameter = "SELECT id FROM orders WHERE mail = $1 OR mail = ANY ($2)";
+    let found = place
+        .desk
+        .query(by_parameter, &[&mail, &vec!["no token", "x@y"]])
+        .await;
+    assert_eq!(found.expect("rows").len(), 2);
+    for text in [
+        "SELECT id FROM orders WHERE day = '1999-12-31'",
+        "SELECT id FROM orders WHERE total = 1",
+        "SELECT id FROM orders ORDER BY number",
+        "SELECT max(number) FROM orders",
+        "UPDATE orders SET number = 1",
+    ] {
+        let sqlstate = refused(&place.desk, text).await;
+        assert!(
+            ["42501", "0A000"].contains(&sqlstate.as_str()),
+            "{text}: {sqlstate}"
+        );
+    }
 }

@@ -109,6 +109,7 @@ impl Treatment {
             shape,
             cast: None,
             assigned,
+            token: None,
         }
     }
 
@@ -486,6 +487,103 @@ async fn sealed_bytes_and_documents() {
         search: BTreeSet::new(),
     };
     try_both(LogicalType::Jsonb, hidden, &documents, &[]).await;
+}
+
+#[tokio::test]
+async fn tokens_that_are_no_texts() {
+    let int4 = ["0", "1", "-1", "4711", "4711", "2147483647", "-2147483647"];
+    let compared = ["4711", "-1", "5", "-2147483648", "0"];
+    try_both(
+        LogicalType::Int4,
+        Store::Tokenise(TokenFormat::Integer),
+        &int4,
+        &compared,
+    )
+    .await;
+    let int8 = ["0", "-4711", "9223372036854775807", "4711", "4711"];
+    let compared = ["4711", "-9223372036854775808", "9223372036854775807"];
+    try_both(
+        LogicalType::Int8,
+        Store::Tokenise(TokenFormat::Integer),
+        &int8,
+        &compared,
+    )
+    .await;
+    let dates = ["2024-02-29", "0001-01-01", "9999-12-31", "2024-02-29"];
+    let compared = [
+        "2024-02-29",
+        "infinity",
+        "-infinity",
+        "0044-03-15 BC",
+        "1999-01-01",
+    ];
+    try_both(
+        LogicalType::Date,
+        Store::Tokenise(TokenFormat::Date),
+        &dates,
+        &compared,
+    )
+    .await;
+    let ids = [
+        "8e04df51-e04a-4ba5-bd53-2b1e01e4b80c",
+        "00000000-0000-0000-0000-000000000000",
+        "ffffffff-ffff-ffff-ffff-ffffffffffff",
+        "{8e04df51e04a4ba5bd532b1e01e4b80c}",
+    ];
+    let compared = [ids[0], ids[3], "018f3f6e-0000-7000-8000-000000000000"];
+    try_both(
+        LogicalType::Uuid,
+        Store::Tokenise(TokenFormat::Uuid),
+        &ids,
+        &compared,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn tokens_of_numbers_written_as_text() {
+    let plate = Store::Tokenise(TokenFormat::Alphanumeric {
+        keep_first: 2,
+        keep_last: 0,
+    });
+    let plates = ["AB-12 cd/34", "B-MW 4711 x", "AB-12 cd/34", "é X1234567"];
+    try_both(
+        LogicalType::Varchar(Some(20)),
+        plate,
+        &plates,
+        &["AB-12 cd/34", "A1", "", "é"],
+    )
+    .await;
+    let card = Store::Tokenise(TokenFormat::BankCard {
+        keep_first: 4,
+        keep_last: 2,
+    });
+    let cards = [
+        "4539 1488 0343 6467",
+        "4539148803436467",
+        "4539148803436467",
+    ];
+    try_both(
+        LogicalType::Varchar(Some(19)),
+        card,
+        &cards,
+        &[cards[1], "4539", "x"],
+    )
+    .await;
+    let numbers = [
+        "110105194912310021",
+        "11010519491231002X",
+        "11010519491231002x",
+        "110105491231002",
+    ];
+    let compared = [numbers[0], numbers[2], "11010519491231002y", ""];
+    try_both(
+        LogicalType::Varchar(Some(18)),
+        Store::Tokenise(TokenFormat::IdNumber),
+        &numbers,
+        &compared,
+    )
+    .await;
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use crate::ident::{DomainId, KeyVersion};
 use crate::keyring::Keyring;
 use crate::policy::decide::{Store, Treated};
 use crate::secret::Secret;
-use crate::types::{self, LogicalType, ValueFault};
+use crate::types::{self, LogicalType, TypeClass, ValueFault};
 use crate::values::{AttributeKeys, KeyFault, StoreFault, StoredValue};
 
 /// Why a value has no stored form. Never carries the value.
@@ -83,6 +83,26 @@ impl Converter {
         self.seals
     }
 
+    /// The type that holds what is stored on its way into the column.
+    pub(super) fn holder_type(&self) -> String {
+        match (self.seals, self.logical.class()) {
+            (true, _) => "bytea".to_owned(),
+            // Texts of any length: a token that is too long for its column has been refused.
+            (false, TypeClass::Text) => "text".to_owned(),
+            (false, _) => self.logical.sql(),
+        }
+    }
+
+    /// A stored token as text, read alike under any setting.
+    ///
+    /// # Errors
+    /// [`ValueFault`] when it is no value of the attribute's type.
+    pub(super) fn token_text(&self, stored: &[u8]) -> Result<String, ValueFault> {
+        let token = types::from_binary(self.logical, stored)?;
+        let text = types::to_text(self.logical, &token, &types::TextSettings::default())?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
     /// What is stored for a value in PostgreSQL's binary form.
     ///
     /// # Errors
@@ -104,7 +124,9 @@ impl Converter {
     fn store_canonical(&self, canonical: Secret<Vec<u8>>) -> Result<Vec<u8>, ConvertFault> {
         let stored = match self.keys.store(canonical.expose())? {
             StoredValue::Sealed(sealed) => sealed,
-            StoredValue::Token(token) => types::coerce(self.logical, token.into_bytes(), false)?,
+            StoredValue::Token(token) => {
+                types::to_binary(self.logical, &types::coerce(self.logical, token, false)?)?
+            }
         };
         match self.read(&stored)? == canonical {
             true => Ok(stored),
@@ -112,11 +134,15 @@ impl Converter {
         }
     }
 
-    /// The canonical value behind a stored one.
+    /// The canonical value behind a stored one, in PostgreSQL's binary form.
     ///
     /// # Errors
     /// [`ConvertFault`] when it does not open, or is no token of this format.
     pub(super) fn read(&self, stored: &[u8]) -> Result<Secret<Vec<u8>>, ConvertFault> {
-        Ok(self.keys.read(stored)?)
+        if self.seals {
+            return Ok(self.keys.read(stored)?);
+        }
+        let token = types::from_binary(self.logical, stored)?;
+        Ok(self.keys.read(&token)?)
     }
 }

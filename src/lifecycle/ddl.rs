@@ -6,7 +6,7 @@ use tokio_postgres::{GenericClient, Transaction};
 
 use super::apply::ApplyFault;
 use super::constant;
-use super::convert::{Converter, ConverterFault};
+use super::convert::{ConvertFault, Converter, ConverterFault};
 use super::index;
 use super::plan::{Change, ChangeKind, TableWork};
 use crate::ident::{DomainId, quote_ident};
@@ -74,7 +74,7 @@ pub(super) async fn create_holder(
     let columns: String = pieces
         .iter()
         .enumerate()
-        .map(|(number, (_, converter))| format!(", c{number} {}", holder_type(converter)))
+        .map(|(number, (_, converter))| format!(", c{number} {}", converter.holder_type()))
         .collect();
     run(
         transaction,
@@ -86,10 +86,6 @@ pub(super) async fn create_holder(
     .await
 }
 
-fn holder_type(converter: &Converter) -> &'static str {
-    if converter.seals() { "bytea" } else { "text" }
-}
-
 /// Indexes the holder and makes the functions that look a row's stored form up; a row without one is an error.
 pub(super) async fn finish_holder(
     transaction: &Transaction<'_>,
@@ -99,7 +95,7 @@ pub(super) async fn finish_holder(
         "CREATE UNIQUE INDEX pgveil_stored_place ON pg_temp.pgveil_stored (place); ANALYZE pg_temp.pgveil_stored (place);",
     );
     for (number, (_, converter)) in pieces.iter().enumerate() {
-        let kind = holder_type(converter);
+        let kind = converter.holder_type();
         sql.push_str(&format!(
             "CREATE FUNCTION pg_temp.pgveil_stored_{number}(tid) RETURNS {kind} LANGUAGE plpgsql STABLE AS $pgveil$ \
              DECLARE stored {kind}; BEGIN \
@@ -144,13 +140,11 @@ pub(super) async fn rewrite(
         let column = quote_ident(attribute);
         let piece = pieces.iter().find(|(name, _)| *name == attribute);
         if let (Some((_, converter)), Some(literal)) = (piece, default) {
-            let stored = converter
+            let literal = converter
                 .store_literal(literal.expose())
+                .and_then(|stored| sql_literal(converter, &stored))
                 .map_err(|_| ApplyFault::ChangedMeanwhile(table.name.clone()))?;
-            after.push(format!(
-                "ALTER COLUMN {column} SET DEFAULT {}",
-                sql_literal(converter, &stored)
-            ));
+            after.push(format!("ALTER COLUMN {column} SET DEFAULT {literal}"));
         }
         let domain = match change.kind {
             ChangeKind::Tokenise => continue,
@@ -209,7 +203,7 @@ async fn column_type(
         return Ok("pg_catalog.bytea".to_owned());
     }
     let sql = "SELECT pg_catalog.format_type(a.atttypid, a.atttypmod) || \
-                      coalesce(pg_catalog.format(' COLLATE %I.%I', n.nspname, k.collname), '') \
+                      CASE WHEN k.oid IS NULL THEN '' ELSE pg_catalog.format(' COLLATE %I.%I', n.nspname, k.collname) END \
                FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_collation k ON k.oid = a.attcollation \
                     LEFT JOIN pg_catalog.pg_namespace n ON n.oid = k.collnamespace \
                WHERE a.attrelid = $1 AND a.attname = $2";
@@ -220,11 +214,13 @@ async fn column_type(
         .map_err(|error| ServerFault::new(format!("reading the type of {attribute}"), &error))
 }
 
-fn sql_literal(converter: &Converter, stored: &[u8]) -> String {
-    match std::str::from_utf8(stored) {
-        Ok(token) if !converter.seals() => format!("'{}'", token.replace('\'', "''")),
-        _ => format!("'\\x{}'::pg_catalog.bytea", hex::encode(stored)),
+/// A stored form as a default's literal, which is of the column's type by itself.
+fn sql_literal(converter: &Converter, stored: &[u8]) -> Result<String, ConvertFault> {
+    if converter.seals() {
+        return Ok(format!("'\\x{}'::pg_catalog.bytea", hex::encode(stored)));
     }
+    let token = converter.token_text(stored)?;
+    Ok(format!("'{}'", token.replace('\'', "''")))
 }
 
 /// Writes what was done into `pgveil.attribute`, in the same transaction.

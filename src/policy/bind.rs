@@ -102,10 +102,12 @@ struct Form {
     equality: Equality,
     /// enums are equal only within their type, arrays within that of their elements
     element: Option<u32>,
+    /// some tokens depend on the width of the type
+    token_of: Option<LogicalType>,
 }
 
 impl Form {
-    fn of(logical: LogicalType) -> Self {
+    fn of(logical: LogicalType, store: &Store) -> Self {
         let scale = match logical {
             LogicalType::Numeric { scale, .. } => Some(scale),
             _ => None,
@@ -120,6 +122,8 @@ impl Form {
             scale,
             equality: logical.equality(),
             element,
+            token_of: matches!(store, Store::Tokenise(format) if format.depends_on_width())
+                .then_some(logical),
         }
     }
 }
@@ -200,7 +204,7 @@ impl<'a> Binder<'a> {
         if !rule.domain_is_named {
             return None;
         }
-        let mine = (Form::of(logical), &rule.name);
+        let mine = (Form::of(logical, &rule.store), &rule.name);
         let (form, other) = *self.classes.entry(&rule.domain).or_insert(mine);
         (form != mine.0).then(|| {
             let message = format!(

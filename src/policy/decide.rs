@@ -53,11 +53,7 @@ impl Store {
                 });
                 Some(std::iter::once("encrypt").chain(words).collect())
             }
-            Self::Tokenise(TokenFormat::Digits {
-                keep_first,
-                keep_last,
-            }) => Some(format!("tokenise digits {keep_first} {keep_last}")),
-            Self::Tokenise(TokenFormat::Email) => Some("tokenise email".to_owned()),
+            Self::Tokenise(format) => Some(format!("tokenise {}", format.recorded())),
         }
     }
 }
@@ -161,6 +157,23 @@ impl Treated {
     /// Whether a role may assign it, by INSERT, UPDATE or COPY: only who sees what he would overwrite.
     pub fn may_assign(&self, role: &RoleName) -> bool {
         self.is_plain_to(role)
+    }
+
+    /// Whether a role compares it as it lies: plain, or by the tokens that it is shown.
+    pub fn is_compared_as_it_lies(&self, role: &RoleName) -> bool {
+        match &self.store {
+            Store::Plain => true,
+            Store::Tokenise(_) => self.sight(role).show == Show::Stored,
+            Store::Encrypt { .. } => false,
+        }
+    }
+
+    /// The format of the tokens that a role compares it by, where they are not what is stored.
+    pub fn is_compared_by_token(&self, role: &RoleName) -> Option<&TokenFormat> {
+        match (&self.store, &self.sight(role).show) {
+            (Store::Encrypt { .. }, Show::Token(format)) => Some(format),
+            _ => None,
+        }
     }
 
     /// Whether a role may compare it for equality over what is stored: it is computable there, and the role sees

@@ -177,11 +177,23 @@ seal: who can write to the database can put another in its place.
 
 ## Limits of tokens
 
-Tokens are made with FF1 (NIST SP 800-38G rev. 1), which needs at least 1,000,000 possible values. So `digits`
-replaces six digits or more: of `keep_first: 3`, a value needs nine. A value that has fewer left is refused when it
-is written (22023, with the figure). The local part of an `email` is padded to a longer code, so that short ones
-work; a `varchar(n)` must have room for it (22001 otherwise). A small set of values stays guessable to who may
-compare or write: a token hides a value, not that two are the same.
+Tokens are made with FF1 (NIST SP 800-38G rev. 1), which needs at least 1,000,000 possible values. A value that has
+fewer left to replace, or is not of its format, is refused when it is written (22023, with the figure). A compared
+value that has no token equals no stored one.
+
+| format | types | values | kept, and so leaked | what has no token |
+|---|---|---|---|---|
+| `digits` | text | 10 for each replaced digit | the other characters, the digits kept | fewer than 6 digits left: of `keep_first: 3`, a value needs nine; more than 256 |
+| `alphanumeric` | text | 10 for each digit, 26 for each letter | the other characters, the kind of each, those kept | fewer than 10^6 values: less than 6 digits, 5 letters, or 4 and 1, 3 and 2, 2 and 4, 1 and 5; more than 256 |
+| `email` | text | 32^8 and more | the domain part; the length to within five bytes | a local part of more than 256 bytes; a token longer than its `varchar(n)` (22001) |
+| `bank_card` | text | 10 for each replaced digit but one | the other characters, the digits kept, the Luhn sum | fewer than 7 digits left: sixteen digits can keep nine; more than 256 |
+| `id_number` | text | 73,049,000; of fifteen digits 36,524,000 | the region; whether the check digit is right | what is no identity number; birthdays before 1900 and after 2099 |
+| `uuid` | uuid | 2^122 | version and variant | |
+| `integer` | int4, int8 | 2^31, 2^63 for each sign | the sign | the lowest value of the type; an int2 is too small for FF1 |
+| `date` | date | 3,652,059 | nothing | BC, beyond 9999, the infinities |
+
+A small set of values stays guessable to who may compare or write: a token hides a value, not that two are the same.
+Tokens of `integer` depend on the type: columns of one domain are all int4 or all int8.
 
 ## Domains
 

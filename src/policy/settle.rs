@@ -143,7 +143,7 @@ impl Settle<'_> {
             }
             model::Store::Tokenise(Short(token)) => {
                 let domain = self.domain(token.domain.as_ref(), notes);
-                (token_format(token, notes).map(Store::Tokenise), domain)
+                (Some(Store::Tokenise(token_format(token, notes))), domain)
             }
         }
     }
@@ -235,7 +235,7 @@ impl Settle<'_> {
                         Some(help.to_owned()),
                     );
                 }
-                let format = token_format(&token.0, notes)?;
+                let format = token_format(&token.0, notes);
                 match store {
                     Store::Tokenise(stored) if *stored == format => Show::Stored,
                     Store::Tokenise(_) => {

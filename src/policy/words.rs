@@ -22,8 +22,8 @@ pub(super) fn search_word(written: &At<model::Search>, notes: &mut Notes<'_>) ->
     None
 }
 
-/// A token's format; a fault for one that waits.
-pub(super) fn token_format(written: &model::Token, notes: &mut Notes<'_>) -> Option<TokenFormat> {
+/// A token's format; a fault where it is told to keep what it does not keep.
+pub(super) fn token_format(written: &model::Token, notes: &mut Notes<'_>) -> TokenFormat {
     let model::Token {
         format,
         keep_first,
@@ -31,31 +31,48 @@ pub(super) fn token_format(written: &model::Token, notes: &mut Notes<'_>) -> Opt
         domain: _,
     } = written;
     let kept = |written: &Option<At<u32>>| written.as_ref().map_or(0, |n| n.value);
-    let word = match format.value {
+    let (keeps_first, keeps_last) = (kept(keep_first), kept(keep_last));
+    let (settled, kept_by_itself) = match format.value {
         model::TokenWord::Digits => {
-            return Some(TokenFormat::Digits {
-                keep_first: kept(keep_first),
-                keep_last: kept(keep_last),
-            });
+            return TokenFormat::Digits {
+                keep_first: keeps_first,
+                keep_last: keeps_last,
+            };
         }
-        model::TokenWord::Email => {
-            for keep in [keep_first, keep_last].into_iter().flatten() {
-                notes.fault(
-                    keep.at,
-                    "an `email` token keeps the domain part and nothing else",
-                );
-            }
-            return Some(TokenFormat::Email);
+        model::TokenWord::Alphanumeric => {
+            return TokenFormat::Alphanumeric {
+                keep_first: keeps_first,
+                keep_last: keeps_last,
+            };
         }
-        model::TokenWord::Alphanumeric => "alphanumeric",
-        model::TokenWord::Uuid => "uuid",
-        model::TokenWord::Integer => "integer",
-        model::TokenWord::Date => "date",
-        model::TokenWord::BankCard => "bank_card",
-        model::TokenWord::IdNumber => "id_number",
+        model::TokenWord::BankCard => {
+            return TokenFormat::BankCard {
+                keep_first: keeps_first,
+                keep_last: keeps_last,
+            };
+        }
+        model::TokenWord::Email => (
+            TokenFormat::Email,
+            "an `email` token keeps the domain part and nothing else",
+        ),
+        model::TokenWord::IdNumber => (
+            TokenFormat::IdNumber,
+            "an `id_number` token keeps the region and nothing else",
+        ),
+        model::TokenWord::Uuid => (
+            TokenFormat::Uuid,
+            "a `uuid` token keeps version and variant and nothing else",
+        ),
+        model::TokenWord::Integer => (
+            TokenFormat::Integer,
+            "an `integer` token keeps the sign and nothing else",
+        ),
+        model::TokenWord::Date => (TokenFormat::Date, "a `date` token keeps nothing"),
     };
-    notes.not_enforced(format.at, word);
-    None
+    for keep in [keep_first, keep_last].into_iter().flatten() {
+        notes.fault(keep.at, kept_by_itself);
+    }
+    settled
 }
 
 /// A mask; a fault for one that says too little.

@@ -164,6 +164,7 @@ fn same_slot(a: &LiteralSlot, b: &LiteralSlot) -> bool {
         && a.shape == b.shape
         && a.cast == b.cast
         && a.assigned == b.assigned
+        && a.token == b.token
 }
 
 fn same_parameter(a: &ParameterPlan, b: &ParameterPlan) -> bool {

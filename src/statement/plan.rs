@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::ident::{RelationName, SqlState};
 use crate::policy::decide::{Show, Treated};
 use crate::secret::Secret;
+use crate::token::TokenFormat;
 
 /// The answer of the analysis for one text (which may hold several statements).
 #[derive(Debug, Clone)]
@@ -67,6 +68,8 @@ pub struct LiteralSlot {
     pub cast: Option<(u32, i32)>,
     /// Whether it is assigned (then the attribute's length limits hold with 22001) or compared.
     pub assigned: bool,
+    /// the format of the token that it is, of a role that is shown tokens of what is sealed; None: a plain value
+    pub token: Option<TokenFormat>,
 }
 
 /// One value or an array of them.
@@ -91,6 +94,8 @@ pub struct ParameterPlan {
     pub cast: Option<(u32, i32)>,
     /// as in [`LiteralSlot`]
     pub assigned: bool,
+    /// as in [`LiteralSlot`]
+    pub token: Option<TokenFormat>,
 }
 
 /// What one statement of the text does.

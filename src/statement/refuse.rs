@@ -77,6 +77,16 @@ pub(super) fn not_computable(
     }
 }
 
+/// A comparison by a token with what is stored plain.
+pub(super) fn token_over_plain(attribute: &AttributeName, position: Option<usize>) -> Refusal {
+    Refusal {
+        hint: format!(
+            "Store {attribute} tokenised and show it `stored`, or seal it with the search word `equal`: then tokens can be compared."
+        ),
+        ..not_computable(attribute, "a comparison by a token", position)
+    }
+}
+
 /// The policy does not let the role do this.
 pub(super) fn denied(attribute: &AttributeName, what: &str, position: Option<usize>) -> Refusal {
     Refusal {

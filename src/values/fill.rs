@@ -10,10 +10,10 @@ use crate::ident::quote_literal;
 use crate::policy::decide::{Store, Treated};
 use crate::secret::Secret;
 use crate::statement::plan::{LiteralSlot, ParameterPlan, Piece, Plan, Shape};
-use crate::token::TokenFault;
+use crate::token::{self, TokenFault, TokenFormat};
 use crate::types::{self, LogicalType, TextSettings};
 
-use super::fault::FillFault;
+use super::fault::{FillFault, KeyFault};
 use super::keys::{AttributeKeys, StoreFault, StoredValue};
 use super::read::Reading;
 use super::{Ready, Vault};
@@ -76,7 +76,7 @@ impl Vault {
 
     /// A slot as an SQL literal.
     fn literal(&self, slot: &LiteralSlot, settings: &TextSettings) -> Result<String, FillFault> {
-        let filling = Filling::new(self, &slot.attribute, slot.assigned)?;
+        let filling = Filling::new(self, &slot.attribute, (slot.assigned, slot.token.as_ref()))?;
         let reading = Reading::of_literal(slot, settings);
         let bytes = slot.text.expose().as_bytes();
         match slot.shape {
@@ -84,16 +84,29 @@ impl Vault {
                 StoredValue::Sealed(sealed) => {
                     format!("E'\\\\x{}'::pg_catalog.bytea", hex::encode(sealed))
                 }
-                StoredValue::Token(token) => quote_literal(&token),
+                StoredValue::Token(token) => {
+                    let text = filling.written(Form::Text, StoredValue::Token(token))?;
+                    // The text form of a token, of whatever type, is UTF-8.
+                    let literal = quote_literal(&String::from_utf8_lossy(&text));
+                    format!(
+                        "{literal}{}",
+                        token_cast(slot.attribute.logical, slot.shape)
+                    )
+                }
             }),
             Shape::Array => {
                 let elements = filling.elements(&reading, bytes)?;
-                let text = types::array::to_text(&elements.map_each(Form::Text));
+                let text = types::array::to_text(&filling.written_each(Form::Text, elements)?);
                 // Hexadecimal and text: an array's text form of them is UTF-8.
                 let literal = quote_literal(&String::from_utf8_lossy(&text));
                 Ok(match slot.attribute.store {
                     Store::Encrypt { .. } => format!("{literal}::pg_catalog.bytea[]"),
-                    Store::Plain | Store::Tokenise(_) => literal,
+                    Store::Plain | Store::Tokenise(_) => {
+                        format!(
+                            "{literal}{}",
+                            token_cast(slot.attribute.logical, slot.shape)
+                        )
+                    }
                 })
             }
         }
@@ -112,20 +125,28 @@ impl Vault {
         let Some(bytes) = given.value else {
             return Ok(None);
         };
-        let filling = Filling::new(self, &plan.attribute, plan.assigned)?;
+        let filling = Filling::new(self, &plan.attribute, (plan.assigned, plan.token.as_ref()))?;
         let reading = Reading::of_parameter(plan, given, settings);
+        let form = match parameter_format(plan, given.format) {
+            0 => Form::Text,
+            _ => Form::Binary,
+        };
         match plan.shape {
-            Shape::Value => Ok(Some(Form::Binary.of(filling.value(&reading, bytes)?))),
+            Shape::Value => {
+                let stored = filling.value(&reading, bytes)?;
+                filling.written(form, stored).map(Some)
+            }
             Shape::Array => {
                 let elements = filling.elements(&reading, bytes)?;
-                if parameter_format(plan, given.format) == 0 {
-                    return Ok(Some(types::array::to_text(&elements.map_each(Form::Text))));
+                let written = filling.written_each(form, elements)?;
+                if form == Form::Text {
+                    return Ok(Some(types::array::to_text(&written)));
                 }
                 let element_oid = match plan.attribute.store {
                     Store::Encrypt { .. } => BYTEA_OID,
                     Store::Plain | Store::Tokenise(_) => plan.attribute.logical.oid(),
                 };
-                types::array::to_binary(element_oid, &elements.map_each(Form::Binary))
+                types::array::to_binary(element_oid, &written)
                     .map(Some)
                     .map_err(|fault| filling.value_fault(fault))
             }
@@ -133,47 +154,45 @@ impl Vault {
     }
 }
 
-/// How a stored value is written: a token is the same bytes in both.
-#[derive(Clone, Copy)]
+/// How a stored value is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
     Text,
     Binary,
 }
 
-impl Form {
-    fn of(self, stored: StoredValue) -> Vec<u8> {
-        match (self, stored) {
-            (Self::Text, StoredValue::Sealed(sealed)) => {
-                format!("\\x{}", hex::encode(sealed)).into_bytes()
-            }
-            (Self::Binary, StoredValue::Sealed(sealed)) => sealed,
-            (_, StoredValue::Token(token)) => token.into_bytes(),
-        }
+/// The cast behind a token's literal, so that it is of its type wherever it stands; a text needs none.
+fn token_cast(logical: LogicalType, shape: Shape) -> String {
+    let array = match shape {
+        Shape::Value => "",
+        Shape::Array => "[]",
+    };
+    match logical {
+        LogicalType::Int4 => format!("::pg_catalog.int4{array}"),
+        LogicalType::Int8 => format!("::pg_catalog.int8{array}"),
+        LogicalType::Date => format!("::pg_catalog.date{array}"),
+        LogicalType::Uuid => format!("::pg_catalog.uuid{array}"),
+        _ => String::new(),
     }
 }
 
 /// The elements of an array as they are stored; None is NULL.
 struct StoredElements(Vec<Option<StoredValue>>);
 
-impl StoredElements {
-    fn map_each(self, form: Form) -> Vec<Option<Vec<u8>>> {
-        let elements = self.0.into_iter();
-        elements.map(|e| e.map(|stored| form.of(stored))).collect()
-    }
-}
-
 /// What is filled in for one attribute.
 struct Filling<'v> {
     attribute: &'v Arc<Treated>,
     keys: &'v AttributeKeys,
     assigned: bool,
+    /// the format of the tokens that are given in place of values
+    token: Option<&'v TokenFormat>,
 }
 
 impl<'v> Filling<'v> {
     fn new(
         vault: &'v Vault,
         attribute: &'v Arc<Treated>,
-        assigned: bool,
+        (assigned, token): (bool, Option<&'v TokenFormat>),
     ) -> Result<Self, FillFault> {
         let keys = vault.keys(attribute).map_err(|fault| FillFault::Key {
             attribute: attribute.name.clone(),
@@ -183,25 +202,40 @@ impl<'v> Filling<'v> {
             attribute,
             keys,
             assigned,
+            token,
         })
     }
 
     fn value(&self, reading: &Reading<'_>, bytes: &[u8]) -> Result<StoredValue, FillFault> {
         let canonical = reading.value(bytes).map_err(|f| self.value_fault(f))?;
-        self.stored(&canonical)
+        self.stored(canonical)
     }
 
     fn elements(&self, reading: &Reading<'_>, bytes: &[u8]) -> Result<StoredElements, FillFault> {
         let elements = reading.elements(bytes).map_err(|f| self.value_fault(f))?;
         elements
             .into_iter()
-            .map(|element| element.map(|canonical| self.stored(&canonical)).transpose())
+            .map(|element| element.map(|canonical| self.stored(canonical)).transpose())
             .collect::<Result<_, _>>()
             .map(StoredElements)
     }
 
-    fn stored(&self, canonical: &Secret<Vec<u8>>) -> Result<StoredValue, FillFault> {
+    fn stored(&self, given: Secret<Vec<u8>>) -> Result<StoredValue, FillFault> {
         let attribute = || self.attribute.name.clone();
+        let canonical = match self.token {
+            None => given,
+            Some(format) => {
+                let tokeniser = self.keys.shown(format).ok_or_else(|| FillFault::Key {
+                    attribute: attribute(),
+                    fault: KeyFault::OtherPolicy,
+                })?;
+                match tokeniser.detokenise(given.expose()) {
+                    Ok(value) => Secret::new(value),
+                    // What is no token equals no sealed value, and neither does the empty bytea.
+                    Err(_) => return Ok(StoredValue::Sealed(Vec::new())),
+                }
+            }
+        };
         let stored = match self.assigned {
             true => self.keys.store(canonical.expose()),
             false => self.keys.compared(canonical.expose()),
@@ -210,8 +244,11 @@ impl<'v> Filling<'v> {
             Ok(stored) => stored,
             // What has no token equals no token: nobody's token stands in its place.
             Err(StoreFault::Token(
-                TokenFault::TooFewDigits { .. } | TokenFault::TooLong { .. },
-            )) if !self.assigned => StoredValue::Token(String::new()),
+                TokenFault::TooFewDigits { .. }
+                | TokenFault::TooFewValues { .. }
+                | TokenFault::NotOfFormat(_)
+                | TokenFault::TooLong { .. },
+            )) if !self.assigned => StoredValue::Token(token::nobodys(self.attribute.logical)),
             Err(StoreFault::Token(fault)) => {
                 return Err(FillFault::Token {
                     attribute: attribute(),
@@ -234,7 +271,7 @@ impl<'v> Filling<'v> {
             (&stored, self.attribute.logical)
             && self.assigned
         {
-            let characters = token.chars().count();
+            let characters = String::from_utf8_lossy(token).chars().count();
             if characters > limit as usize {
                 return Err(FillFault::TokenTooLong {
                     attribute: attribute(),
@@ -244,6 +281,35 @@ impl<'v> Filling<'v> {
             }
         }
         Ok(stored)
+    }
+
+    fn written(&self, form: Form, stored: StoredValue) -> Result<Vec<u8>, FillFault> {
+        let logical = self.attribute.logical;
+        match (form, stored) {
+            (Form::Text, StoredValue::Sealed(sealed)) => {
+                Ok(format!("\\x{}", hex::encode(sealed)).into_bytes())
+            }
+            (Form::Binary, StoredValue::Sealed(sealed)) => Ok(sealed),
+            // In a form that is read alike under any setting.
+            (Form::Text, StoredValue::Token(token)) => {
+                types::to_text(logical, &token, &TextSettings::default())
+                    .map_err(|fault| self.value_fault(fault))
+            }
+            (Form::Binary, StoredValue::Token(token)) => {
+                types::to_binary(logical, &token).map_err(|fault| self.value_fault(fault))
+            }
+        }
+    }
+
+    fn written_each(
+        &self,
+        form: Form,
+        elements: StoredElements,
+    ) -> Result<Vec<Option<Vec<u8>>>, FillFault> {
+        let written = |element: Option<StoredValue>| {
+            element.map(|stored| self.written(form, stored)).transpose()
+        };
+        elements.0.into_iter().map(written).collect()
     }
 
     fn value_fault(&self, fault: types::ValueFault) -> FillFault {

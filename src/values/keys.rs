@@ -18,8 +18,8 @@ use super::fault::KeyFault;
 pub enum StoredValue {
     /// a sealed value, physical type bytea
     Sealed(Vec<u8>),
-    /// a token, physical type as the logical one
-    Token(String),
+    /// a token in canonical form, physical type as the logical one
+    Token(Vec<u8>),
 }
 
 /// How the attribute's values lie, with the key for it.
@@ -160,10 +160,7 @@ impl AttributeKeys {
     pub fn store(&self, canonical: &[u8]) -> Result<StoredValue, StoreFault> {
         match &self.at_rest {
             AtRest::Sealed(sealer) => Ok(StoredValue::Sealed(sealer.seal(canonical)?)),
-            AtRest::Tokenised(tokeniser) => {
-                let text = std::str::from_utf8(canonical).map_err(|_| TokenFault::Malformed)?;
-                Ok(StoredValue::Token(tokeniser.tokenise(text)?))
-            }
+            AtRest::Tokenised(tokeniser) => Ok(StoredValue::Token(tokeniser.tokenise(canonical)?)),
             AtRest::Plain => Err(StoreFault::Plain),
         }
     }
@@ -179,17 +176,14 @@ impl AttributeKeys {
         }
     }
 
-    /// The canonical value behind what lies in the database: opened, or brought back from its token.
+    /// The canonical value behind what lies in the database: opened, or brought back from its token in canonical form.
     ///
     /// # Errors
     /// [`StoreFault`] when it does not open, is no token, or the attribute is stored plain.
     pub fn read(&self, stored: &[u8]) -> Result<Secret<Vec<u8>>, StoreFault> {
         match &self.at_rest {
             AtRest::Sealed(sealer) => Ok(sealer.open(stored)?),
-            AtRest::Tokenised(tokeniser) => {
-                let token = std::str::from_utf8(stored).map_err(|_| TokenFault::Malformed)?;
-                Ok(Secret::new(tokeniser.detokenise(token)?.into_bytes()))
-            }
+            AtRest::Tokenised(tokeniser) => Ok(Secret::new(tokeniser.detokenise(stored)?)),
             AtRest::Plain => Err(StoreFault::Plain),
         }
     }
@@ -248,5 +242,6 @@ fn tokeniser(
         key.expose(),
         &treated.domain,
         format.clone(),
+        treated.logical,
     ))
 }

@@ -11,8 +11,9 @@
 //! what PostgreSQL gives; the same holds for texts longer than their `varchar(n)`, integers beyond int4, and
 //! timestamps finer than their precision.
 //!
-//! **Invariant:** a compared text that has no token equals no stored token, and is sent as the empty text, which is
-//! nobody's token: the comparison runs and finds nothing, and the text itself does not reach the server.
+//! **Invariant:** a compared value that has no token equals no stored token, and is sent as what is nobody's token (the
+//! empty text, the lowest integer, the date -infinity): the comparison runs and finds nothing, and the value itself
+//! does not reach the server.
 
 mod fault;
 mod fill;

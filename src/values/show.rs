@@ -135,11 +135,8 @@ impl Column<'_> {
                 let canonical = self.canonical(bytes)?;
                 let tokeniser = self.keys.shown(format);
                 let tokeniser = tokeniser.ok_or(Why::Mask(crate::mask::MaskFault::Misfit))?;
-                let text = text_of(&canonical)?;
-                tokeniser
-                    .tokenise(text)
-                    .map(String::into_bytes)
-                    .map_err(Why::Token)
+                let token = tokeniser.tokenise(canonical.expose()).map_err(Why::Token)?;
+                self.written(Secret::new(token))
             }
             Show::Stored => self.stored(bytes),
             // Answered before the keys were looked for.
@@ -157,14 +154,19 @@ impl Column<'_> {
             }
             .map_err(Why::Seal),
             AtRest::Tokenised(tokeniser) => {
-                let token = std::str::from_utf8(bytes);
-                let token = token.map_err(|_| Why::Token(TokenFault::Malformed))?;
-                let text = tokeniser.detokenise(token).map_err(Why::Token)?;
-                Ok(Secret::new(text.into_bytes()))
+                let token = self.as_it_lies(bytes)?;
+                tokeniser
+                    .detokenise(token.expose())
+                    .map(Secret::new)
+                    .map_err(Why::Token)
             }
-            AtRest::Plain => from_server(self.attribute, self.formats.server, bytes, self.settings)
-                .map_err(Why::Value),
+            AtRest::Plain => self.as_it_lies(bytes),
         }
+    }
+
+    /// What lies in the database in the type's own form, in canonical form.
+    fn as_it_lies(&self, bytes: &[u8]) -> Result<Secret<Vec<u8>>, Why> {
+        from_server(self.attribute, self.formats.server, bytes, self.settings).map_err(Why::Value)
     }
 
     /// A canonical value in the client's format.
@@ -192,9 +194,9 @@ impl Column<'_> {
             (_, server, client) if server == client => Ok(bytes.to_vec()),
             (AtRest::Sealed(_), 0, 1) => bytea_of_text(bytes),
             (AtRest::Sealed(_), 1, 0) => Ok(format!("\\x{}", hex::encode(bytes)).into_bytes()),
-            // Tokens are text, and text is the same in both formats.
-            (AtRest::Tokenised(_), 0 | 1, 0 | 1) => Ok(bytes.to_vec()),
-            (AtRest::Plain, 0 | 1, 0 | 1) => self.written(self.canonical(bytes)?),
+            (AtRest::Tokenised(_) | AtRest::Plain, 0 | 1, 0 | 1) => {
+                self.written(self.as_it_lies(bytes)?)
+            }
             _ => Err(Why::Value(unsupported_format())),
         }
     }
@@ -207,8 +209,4 @@ fn bytea_of_text(text: &[u8]) -> Result<Vec<u8>, Why> {
     }
     types::from_text(LogicalType::Bytea, text, &TextSettings::default())
         .map_err(|_| Why::Seal(SealFault::NotSealed))
-}
-
-fn text_of(canonical: &Secret<Vec<u8>>) -> Result<&str, Why> {
-    std::str::from_utf8(canonical.expose()).map_err(|_| Why::Token(TokenFault::Malformed))
 }

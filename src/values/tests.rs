@@ -143,6 +143,7 @@ impl World {
             shape: Shape::Value,
             cast: None,
             assigned,
+            token: None,
         }
     }
 
@@ -166,6 +167,7 @@ impl World {
             shape,
             cast: None,
             assigned,
+            token: None,
         }
     }
 

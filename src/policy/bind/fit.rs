@@ -67,7 +67,6 @@ pub(super) fn unfit_type(rule: &Rule, logical: LogicalType) -> Vec<Hindrance> {
     let mut unfit = |at: Position, message: String, help: &str| {
         hindrances.push(Hindrance::new(Obstacle::Unfit, at, message, help));
     };
-    let is_text = logical.class() == TypeClass::Text;
     match &rule.store {
         Store::Encrypt { search } if search.contains(&Search::Equal) => {
             if let Some(why) = no_equality(logical) {
@@ -75,11 +74,16 @@ pub(super) fn unfit_type(rule: &Rule, logical: LogicalType) -> Vec<Hindrance> {
                 unfit(rule.store_at, message, "write `search: []`");
             }
         }
-        Store::Tokenise(_) if !is_text => {
-            let message = format!("tokens are text, the column is {}", logical.sql());
-            unfit(rule.store_at, message, "write `encrypt`");
+        Store::Tokenise(format) => {
+            if let Err(why) = format.fits(logical) {
+                unfit(
+                    rule.store_at,
+                    why,
+                    "choose a format that fits the type, or `encrypt`",
+                );
+            }
         }
-        Store::Plain | Store::Encrypt { .. } | Store::Tokenise(_) => {}
+        Store::Plain | Store::Encrypt { .. } => {}
     }
     let mut seen: Vec<&Show> = Vec::new();
     for (role, Sight { show, .. }) in &rule.sight {
@@ -94,11 +98,16 @@ pub(super) fn unfit_type(rule: &Rule, logical: LogicalType) -> Vec<Hindrance> {
                     unfit(at, why, "choose a mask that fits the type, or `null`");
                 }
             }
-            Show::Token(_) if !is_text => {
-                let message = format!("tokens are text, the column is {}", logical.sql());
-                unfit(at, message, "choose a mask, or `null`");
+            Show::Token(format) => {
+                if let Err(why) = format.fits(logical) {
+                    unfit(
+                        at,
+                        why,
+                        "choose a format that fits the type, or a mask, or `null`",
+                    );
+                }
             }
-            Show::Plain | Show::Token(_) | Show::Null | Show::Stored | Show::Refuse => {}
+            Show::Plain | Show::Null | Show::Stored | Show::Refuse => {}
         }
     }
     hindrances

@@ -317,11 +317,11 @@ fn cases() -> Vec<Case> {
             &[
                 (
                     Unfit,
-                    "f:10:19: public.t.a: tokens are text, the column is integer (write `encrypt`)",
+                    "f:10:19: public.t.a: `digits` tokens are for text and varchar, the column is integer (choose a format that fits the type, or `encrypt`)",
                 ),
                 (
                     Unfit,
-                    "f:11:36: public.t.b: tokens are text, the column is integer (choose a mask, or `null`)",
+                    "f:11:36: public.t.b: `digits` tokens are for text and varchar, the column is integer (choose a format that fits the type, or a mask, or `null`)",
                 ),
             ],
         ),

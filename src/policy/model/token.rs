@@ -7,17 +7,17 @@ use crate::document::shapes::{At, Shorthand};
 
 /// A token: its shape and what of the value is kept.
 ///
-/// FF1 (NIST SP 800-38G rev. 1) needs a million values: what has fewer left to replace (six digits) is refused
-/// when it is written (22023). Only `text` and `varchar` hold tokens.
+/// A token is of the same type as the value. FF1 (NIST SP 800-38G rev. 1) needs a million values: what has fewer left
+/// to replace (six digits) is refused when it is written (22023).
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Token {
     /// Which characters are replaced, and by what.
     pub format: At<TokenWord>,
-    /// Digits kept at the start, of `digits`.
+    /// Digits kept at the start, of `digits` and `bank_card`; letters and digits, of `alphanumeric`.
     #[serde(default)]
     pub keep_first: Option<At<u32>>,
-    /// Digits kept at the end, of `digits`.
+    /// The same at the end.
     #[serde(default)]
     pub keep_last: Option<At<u32>>,
     /// The key domain it shares with other columns (in `store` only).
@@ -37,21 +37,24 @@ impl Shorthand for Token {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenWord {
-    /// Digits become other digits; all other characters stay in place. At least six digits must be left to
+    /// On text: digits become other digits; all other characters stay in place. At least six digits must be left to
     /// replace: with `keep_first: 3`, nine digits in all.
     Digits,
-    /// The local part of an e-mail becomes a longer code; the domain part is kept.
+    /// On text: the local part of an e-mail becomes a longer code; the domain part is kept.
     Email,
-    /// Letters and digits become others. Not enforced by this version yet.
+    /// On text: letters and digits become others of their kind (digits, capital letters, small letters); all other
+    /// characters stay in place.
     Alphanumeric,
-    /// A UUID becomes another. Not enforced by this version yet.
+    /// On `uuid`: another of the same version and variant.
     Uuid,
-    /// An integer becomes another. Not enforced by this version yet.
+    /// On `int4` and `int8`: another of the same type and sign. The lowest value of the type has no token.
     Integer,
-    /// A date becomes another, from the year 1 to 9999. Not enforced by this version yet.
+    /// On `date`: another, from the year 1 to 9999; other dates have no token.
     Date,
-    /// A card number becomes another with a right Luhn digit. Not enforced by this version yet.
+    /// On text: digits become others so that the Luhn sum stays: a right card number has a right token, a wrong one a
+    /// wrong one. With `keep_first: 6` the issuer is kept. At least seven digits must be left to replace.
     BankCard,
-    /// A Chinese identity number becomes another with a right check digit. Not enforced by this version yet.
+    /// On text: a Chinese identity number of 18 or 15 characters becomes another of the same region with its check
+    /// digit; birthdays are from 1900 to 2099. Any other text has no token.
     IdNumber,
 }

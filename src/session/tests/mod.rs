@@ -55,6 +55,7 @@ fn plan(text: &str) -> Plan {
                 shape: Shape::Value,
                 cast: None,
                 assigned: true,
+                token: None,
             }];
         }
         StatementPlan {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::{Adapted, Inference, Site, Ty, Use, one_form};
-use crate::policy::decide::{Store, Treated};
+use crate::policy::decide::Treated;
 use crate::seal::Comparison;
 use crate::statement::plan::{Refusal, Shape};
 use crate::statement::refuse;
@@ -68,8 +68,10 @@ impl Inference<'_> {
                 "a comparison with, or assignment of, a value of another type",
             ));
         }
-        // The server compares plain values itself: the client's own text stays, out of the audit's sight.
-        if attribute.store == Store::Plain && matches!(site, Site::Parameter(_)) {
+        // The server compares plain values, and tokens with tokens, itself: the client's own text stays, out of the
+        // audit's sight.
+        let as_it_lies = attribute.is_compared_as_it_lies(self.role);
+        if as_it_lies && matches!(site, Site::Parameter(_)) {
             return Ok(());
         }
         self.found.adapted.insert(

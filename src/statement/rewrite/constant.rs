@@ -1,10 +1,9 @@
-//! A constant that meets an attribute becomes a slot; one that is compared with what lies plain stays.
+//! A constant that meets an attribute becomes a slot; one that is compared with what lies as the role sees it stays.
 //!
 //! before: `WHERE email = 'a@b.c'`
 //! after:  `WHERE email = ⟨slot⟩`, filled as `'\xd556…'::pg_catalog.bytea`
 
 use super::{Draft, Edit, Replacement};
-use crate::policy::decide::Store;
 use crate::secret::Secret;
 use crate::statement::infer::{Adapted, Site};
 use crate::statement::lex::TokenKind;
@@ -21,7 +20,7 @@ pub(super) fn slot_constants(draft: &Draft<'_>) -> Result<Vec<Edit>, Refusal> {
         };
         let with = match kind {
             ConstantKind::Null => Replacement::Text("NULL".to_owned()),
-            _ if adapted.attribute.store == Store::Plain => Replacement::Same,
+            _ if adapted.attribute.is_compared_as_it_lies(draft.role) => Replacement::Same,
             _ => Replacement::Slot(slot(draft, adapted, tokens)?),
         };
         edits.push(Edit {
@@ -65,5 +64,6 @@ fn slot(draft: &Draft<'_>, adapted: &Adapted, tokens: Extent) -> Result<LiteralS
         shape: *shape,
         cast: *cast,
         assigned: *assigned,
+        token: attribute.is_compared_by_token(draft.role).cloned(),
     })
 }

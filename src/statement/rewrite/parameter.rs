@@ -65,6 +65,7 @@ pub(super) fn parameters(draft: &Draft<'_>) -> Result<Vec<ParameterPlan>, Refusa
             shape: adapted.shape,
             cast: adapted.cast,
             assigned: adapted.assigned,
+            token: adapted.attribute.is_compared_by_token(draft.role).cloned(),
         };
         match plans.get_mut(&number) {
             None => {
@@ -97,6 +98,7 @@ fn agrees(first: &ParameterPlan, second: &ParameterPlan) -> bool {
         && a.logical == b.logical
         && first.shape == second.shape
         && first.cast == second.cast
+        && first.token == second.token
         && (first.assigned == second.assigned
             || (a.logical.typmod() == -1 && a.comparison() != Comparison::Heads))
 }
