@@ -49,6 +49,8 @@ pub struct Config {
 pub struct Listen {
     /// address and port; port 0 lets the system choose
     pub address: SocketAddr,
+    /// the directory of a Unix socket for the same port
+    pub socket_directory: Option<PathBuf>,
     /// TLS towards clients; without it the address is loopback
     pub tls: Option<ListenTls>,
     /// client connections at one time

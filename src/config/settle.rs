@@ -164,6 +164,10 @@ impl Settler<'_> {
         }
         Some(Listen {
             address,
+            socket_directory: written
+                .socket_directory
+                .as_ref()
+                .map(|path| self.path(&path.value)),
             tls,
             sessions_max,
             login_timeout,

@@ -37,6 +37,10 @@ pub(super) struct File {
 pub(super) struct Listen {
     /// Address and port, for example `127.0.0.1:6432` or `[::1]:6432`. Without TLS only loopback.
     pub address: At<String>,
+    /// A directory in which a Unix socket for the same port is made, `.s.PGSQL.6432`, open to all users of the machine.
+    /// Clients there are in no network, and without TLS.
+    #[serde(default)]
+    pub socket_directory: Option<At<String>>,
     /// TLS towards clients.
     #[serde(default)]
     pub tls: Option<ListenTls>,

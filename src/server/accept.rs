@@ -4,13 +4,11 @@
 //! counted and recorded.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
@@ -19,6 +17,7 @@ use super::cancel::{Cancels, Registered};
 use super::database::Database;
 use super::databases::Databases;
 use super::drive::{Conduct, Left, Leg, drive};
+use super::listener::{Listeners, Peer};
 use super::login::{self, Accepted, LoggedIn, LoginFailure};
 use super::record::SessionRecord;
 use super::turned_away::{Refused, anonymous, outcome, refuse};
@@ -28,6 +27,7 @@ use crate::ident::{RoleName, SqlState};
 use crate::limits::{ACCEPT_PAUSE_MS, DRAIN_FAREWELL_MS, LOGINS_AT_ONCE_MAX, LOGINS_ENDING_MAX};
 use crate::metrics::{LoginOutcome, Metrics};
 use crate::session::{Allowed, Session, Settings};
+use crate::upstream::socket::Socket;
 use crate::upstream::stream::Liveness;
 use crate::wire::startup::CancelKey;
 
@@ -80,7 +80,7 @@ impl Service {
 
     /// Serves the listener's clients until the databases' orders are to drain, and then until the sessions have
     /// ended, or their time is up. Who comes meanwhile is told why not.
-    pub async fn serve(self: &Arc<Self>, listener: TcpListener) {
+    pub async fn serve(self: &Arc<Self>, listener: Listeners) {
         let sessions = Arc::new(Semaphore::new(self.listen.sessions_max as usize));
         let logins = Arc::new(Semaphore::new(LOGINS_AT_ONCE_MAX + LOGINS_ENDING_MAX));
         let mut drained = std::pin::pin!(self.drained(Arc::clone(&sessions)));
@@ -125,17 +125,17 @@ impl Service {
     /// A client from its first byte to its last.
     async fn client(
         self: Arc<Self>,
-        stream: TcpStream,
-        peer: SocketAddr,
+        stream: Socket,
+        peer: Peer,
         (login, sessions): (OwnedSemaphorePermit, Arc<Semaphore>),
     ) {
-        if Liveness::new(self.listen.keepalive, None)
-            .hold(&stream)
-            .is_err()
+        let liveness = Liveness::new(self.listen.keepalive, None);
+        if let Socket::Tcp(stream) = &stream
+            && liveness.hold(stream).is_err()
         {
             return;
         }
-        match login::accept(stream, Some(peer.ip()), &self.context).await {
+        match login::accept(stream, peer.ip(), &self.context).await {
             Ok(Accepted::Session(logged_in)) => {
                 let place = sessions.try_acquire_owned().ok();
                 drop(login);
@@ -152,8 +152,8 @@ impl Service {
     /// A logged-in client's session.
     async fn session(
         self: Arc<Self>,
-        mut logged_in: LoggedIn<TcpStream>,
-        peer: SocketAddr,
+        mut logged_in: LoggedIn<Socket>,
+        peer: Peer,
         place: Option<OwnedSemaphorePermit>,
     ) {
         let identity = &logged_in.identity;
@@ -195,7 +195,7 @@ impl Service {
     /// What a session needs before the client is told that it may begin.
     async fn open(
         &self,
-        logged_in: &LoggedIn<TcpStream>,
+        logged_in: &LoggedIn<Socket>,
         place: OwnedSemaphorePermit,
     ) -> Result<Opened, Refused> {
         let database = self.databases.enter(&logged_in.identity.database).await?;
@@ -215,7 +215,7 @@ impl Service {
     }
 
     /// Drives the session to its end.
-    async fn run(self: &Arc<Self>, logged_in: LoggedIn<TcpStream>, opened: Opened, who: &Arc<Who>) {
+    async fn run(self: &Arc<Self>, logged_in: LoggedIn<Socket>, opened: Opened, who: &Arc<Who>) {
         let LoggedIn {
             client,
             client_input,
@@ -320,14 +320,14 @@ impl Service {
         }
     }
 
-    async fn cancel(&self, key: &CancelKey, peer: SocketAddr) {
+    async fn cancel(&self, key: &CancelKey, peer: Peer) {
         let found = self.cancels.cancel(&self.context.target, key).await;
         let who = anonymous(peer, None);
         let sqlstate = (!found).then_some(SqlState::INVALID_AUTHORIZATION);
         self.record(&who, audit::Kind::Cancel, sqlstate).await;
     }
 
-    async fn failed(&self, failure: LoginFailure, peer: SocketAddr) {
+    async fn failed(&self, failure: LoginFailure, peer: Peer) {
         let outcome = outcome(&failure.fault);
         self.metrics.login(failure.method, outcome);
         tracing::info!(client = %peer, fault = %failure.fault, "a login failed");

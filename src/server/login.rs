@@ -107,7 +107,10 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     let files = context.files.load_full();
+    // PostgreSQL has no TLS at a Unix socket either: nobody reads along there.
+    let at_socket = address.is_none();
     let offer = match (&files.tls, context.tls_required) {
+        _ if at_socket => TlsOffer::None,
         (_, true) => TlsOffer::Required,
         (Some(_), false) => TlsOffer::Offered,
         (None, false) => TlsOffer::None,

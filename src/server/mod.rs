@@ -9,6 +9,7 @@ pub mod database;
 pub mod databases;
 pub mod drive;
 pub mod http;
+pub mod listener;
 pub mod login;
 mod lookup;
 pub mod materials;

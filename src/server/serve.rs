@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use super::accept::Service;
 use super::admission::LoginContext;
 use super::databases::Databases;
 use super::http::{self, Pages};
+use super::listener::Listeners;
 use super::materials::Materials;
 use super::open_files;
 use super::reload::{self, settled, watch};
@@ -43,6 +45,14 @@ pub enum ServeFault {
     Listen {
         /// which
         address: SocketAddr,
+        /// what the system answered
+        kind: std::io::ErrorKind,
+    },
+    /// A Unix socket cannot be made.
+    #[error("cannot listen in {}: {kind}", directory.display())]
+    Socket {
+        /// where
+        directory: PathBuf,
         /// what the system answered
         kind: std::io::ErrorKind,
     },
@@ -80,6 +90,12 @@ impl Server {
         let (service, metrics) = put_together(&config).await?;
         let listener = listen(config.listen.address).await?;
         let address = address_of(&listener, config.listen.address)?;
+        let directory = config.listen.socket_directory.as_deref();
+        let listeners = Listeners::new(listener, directory).await;
+        let listeners = listeners.map_err(|error| ServeFault::Socket {
+            directory: directory.map(Path::to_owned).unwrap_or_default(),
+            kind: error.kind(),
+        })?;
         let mut others = Vec::new();
         let (http_stop, stopped) = oneshot::channel();
         let mut http_address = None;
@@ -114,7 +130,7 @@ impl Server {
         others.push(tokio::spawn(look_for_readiness(Arc::clone(&service))));
         let serving = {
             let service = Arc::clone(&service);
-            tokio::spawn(async move { service.serve(listener).await })
+            tokio::spawn(async move { service.serve(listeners).await })
         };
         instance(&service, audit::Outcome::Begun).await?;
         tracing::info!(%address, "serving");

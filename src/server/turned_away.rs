@@ -2,22 +2,22 @@
 //!
 //! Knows nothing of how a login is proven.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::admission::Denial;
+use super::listener::Peer;
 use super::login::LoggedIn;
 use crate::audit::Who;
 use crate::ident::{DatabaseName, SqlState, UserName};
 use crate::limits::FAREWELL_TIMEOUT_MS;
 use crate::metrics::LoginOutcome;
 use crate::session::login::{LoginFault, SHUTTING_DOWN};
+use crate::upstream::socket::Socket;
 use crate::wire::upstream::put_error;
 
 /// Why a proven login gets no session.
@@ -77,7 +77,7 @@ impl Refused {
 }
 
 /// Tells a proven client why it gets no session, and closes both sides.
-pub(super) async fn refuse(mut logged_in: LoggedIn<TcpStream>, sqlstate: SqlState, message: &str) {
+pub(super) async fn refuse(mut logged_in: LoggedIn<Socket>, sqlstate: SqlState, message: &str) {
     let mut out = BytesMut::new();
     put_error(&mut out, "FATAL", sqlstate, (message, ""), None);
     let parting = async {
@@ -89,7 +89,7 @@ pub(super) async fn refuse(mut logged_in: LoggedIn<TcpStream>, sqlstate: SqlStat
 }
 
 /// Somebody who is no session yet.
-pub(super) fn anonymous(peer: SocketAddr, named: Option<(UserName, DatabaseName)>) -> Arc<Who> {
+pub(super) fn anonymous(peer: Peer, named: Option<(UserName, DatabaseName)>) -> Arc<Who> {
     let (user, database) = named.unzip();
     Arc::new(Who {
         session: 0,

@@ -31,6 +31,7 @@ impl Place {
         write("password", cluster().superuser_password());
         let text = format!(
             "[listen]\naddress = \"127.0.0.1:0\"\n\
+             socket_directory = \".\"\n\
              tls = {{ certificate = \"server.pem\", key = \"server.key\", require = false }}\n\
              [upstream]\naddress = \"{}\"\nlogin = \"auth_file\"\nauth_file = \"users.txt\"\n\
              control = {{ user = \"postgres\", password_file = \"password\" }}\n\
@@ -125,4 +126,26 @@ async fn logins_and_certificates_are_read_again_whole_or_not_at_all() {
     assert!(place.shows(&anna, &second.0).await && !place.shows(&anna, &first.0).await);
     assert_eq!(refusal(&place.url(&bert)).await.0, "28P01");
     assert!(session.query_one("SELECT 1", &[]).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_come_in_at_a_unix_socket_and_it_is_gone_with_pgveil() {
+    let anna = fresh_name("anna");
+    create_login(cluster(), &anna, "pencil", "").await;
+    let certificate = self_signed(&["localhost"]);
+    let place = Place::start(&format!("\"{anna}\" \"pencil\"\n"), &certificate).await;
+    let (directory, port) = (place.folder.path(), place.server.address().port());
+    let url = format!(
+        "host={} port={port} user={anna} password=pencil dbname=postgres",
+        directory.display()
+    );
+    let client = connect_to(&url).await;
+    assert!(client.query_one("SELECT 1", &[]).await.is_ok());
+    let wrong = refusal(&url.replace("pencil", "pencils")).await;
+    assert_eq!(wrong.0, "28P01");
+    drop(client);
+    let socket = directory.join(format!(".s.PGSQL.{port}"));
+    assert!(socket.exists());
+    place.server.stop().await.expect("an end");
+    assert!(!socket.exists());
 }
