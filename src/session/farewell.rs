@@ -6,6 +6,7 @@ use crate::ident::{DatabaseName, SqlState, UserName};
 use crate::metrics::LoginOutcome;
 use crate::upstream::handshake::UpstreamFault;
 use crate::wire::message::MessageFault;
+use crate::wire::scram::ScramFault;
 use crate::wire::startup::StartupFault;
 
 /// Why a client does not come in.
@@ -93,6 +94,19 @@ impl From<MessageFault> for LoginFault {
 
 /// What a client is told that comes while pgveil drains.
 pub const SHUTTING_DOWN: &str = "pgveil is shutting down: connect again";
+
+impl From<ScramFault> for LoginFault {
+    fn from(fault: ScramFault) -> Self {
+        match fault {
+            ScramFault::Proof => LoginFault::Password,
+            ScramFault::Channel => LoginFault::Channel,
+            ScramFault::NotAVerifier
+            | ScramFault::ClientMessage
+            | ScramFault::ServerMessage
+            | ScramFault::ServerSignature => LoginFault::Scram,
+        }
+    }
+}
 
 /// What the client is told: always FATAL, and the connection's end.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -19,7 +19,7 @@ use crate::wire::authentication;
 use crate::wire::certificate::{EndPoint, Subject};
 use crate::wire::frame::{self, Sender};
 use crate::wire::md5::{self, Md5Hash};
-use crate::wire::scram::{Mechanism, ScramFault, ServerExchange, Verifier};
+use crate::wire::scram::{Mechanism, ServerExchange, Verifier};
 use crate::wire::startup::{CancelKey, Opening, Startup};
 
 /// Whether clients may, or must, come under TLS.
@@ -254,7 +254,7 @@ impl Login {
                 return Ok(None);
             }
             Stage::AwaitingFinal(startup, mechanism, exchange) => {
-                let (keys, message) = exchange.finish(body).map_err(scram_fault)?;
+                let (keys, message) = exchange.finish(body)?;
                 authentication::put_sasl_final(out, message.as_bytes())?;
                 (
                     startup,
@@ -391,21 +391,9 @@ fn initial(
         .ok_or(LoginFault::Mechanism)?;
     // A client may send its first data only when asked (manual, "SASL Authentication"); none of them does.
     let data = data.ok_or(LoginFault::SaslMessage)?;
-    let (exchange, server_first) =
-        ServerExchange::begin(mechanism, data, verifier, end_point).map_err(scram_fault)?;
+    let (exchange, server_first) = ServerExchange::begin(mechanism, data, verifier, end_point)?;
     authentication::put_sasl_continue(out, server_first.as_bytes())?;
     Ok(Stage::AwaitingFinal(startup, mechanism, Box::new(exchange)))
-}
-
-fn scram_fault(fault: ScramFault) -> LoginFault {
-    match fault {
-        ScramFault::Proof => LoginFault::Password,
-        ScramFault::Channel => LoginFault::Channel,
-        ScramFault::NotAVerifier
-        | ScramFault::ClientMessage
-        | ScramFault::ServerMessage
-        | ScramFault::ServerSignature => LoginFault::Scram,
-    }
 }
 
 #[cfg(test)]
