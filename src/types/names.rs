@@ -135,6 +135,8 @@ impl LogicalType {
             | Self::Timestamp(Some(digits))
             | Self::Timestamptz(Some(digits)) => i32::from(digits),
             Self::Interval(fields) => fields.typmod(),
+            // An array over a domain has no modifier: the domain has it.
+            Self::Array(array) if array.element_oid != array.element.oid() => -1,
             Self::Array(array) => array.element.typmod(),
             Self::Text
             | Self::Varchar(None)
