@@ -39,29 +39,7 @@ pub(super) fn settle(
     };
     let listen = settler.listen(&written.listen);
     let upstream = settler.upstream(&written.upstream);
-    let client_cert = written
-        .listen
-        .tls
-        .as_ref()
-        .and_then(|tls| tls.client_cert.as_ref());
-    if let (Some(word), None) = (client_cert, &written.upstream.auth_file)
-        && word.value == ClientCert::InsteadOfPassword
-    {
-        let help =
-            "write `upstream.auth_file`, with a line `\"user\" \"password\"` for each of them";
-        settler.fault(
-            word.at,
-            "a certificate logs nobody in to PostgreSQL by itself",
-            help,
-        );
-    }
-    if written.upstream.login.value == Method::CleartextTls && written.listen.tls.is_none() {
-        settler.fault(
-            written.upstream.login.at,
-            "passwords in the clear are asked for under TLS only, and there is no `listen.tls`",
-            "give `listen.tls` a certificate and key",
-        );
-    }
+    settler.logins(written);
     let databases = settler.databases(&written.database);
     let keyring = written.keyring.as_ref().map(|k| settler.keyring(k));
     if keyring.is_none() && databases.iter().any(|d| d.policy.is_some()) {
@@ -113,6 +91,30 @@ struct Settler<'a> {
 }
 
 impl Settler<'_> {
+    /// What a way to log in needs of the other side of the configuration.
+    fn logins(&mut self, written: &written::File) {
+        let tls = written.listen.tls.as_ref();
+        let client_cert = tls.and_then(|tls| tls.client_cert.as_ref());
+        if let (Some(word), None) = (client_cert, &written.upstream.auth_file)
+            && word.value == ClientCert::InsteadOfPassword
+        {
+            let help =
+                "write `upstream.auth_file`, with a line `\"user\" \"password\"` for each of them";
+            self.fault(
+                word.at,
+                "a certificate logs nobody in to PostgreSQL by itself",
+                help,
+            );
+        }
+        if written.upstream.login.value == Method::CleartextTls && tls.is_none() {
+            self.fault(
+                written.upstream.login.at,
+                "passwords in the clear are asked for under TLS only, and there is no `listen.tls`",
+                "give `listen.tls` a certificate and key",
+            );
+        }
+    }
+
     fn fault(&mut self, at: Position, message: impl Into<String>, help: &str) {
         let mut fault = self.document.fault(at, message);
         fault.help = (!help.is_empty()).then(|| help.to_owned());

@@ -29,7 +29,7 @@ use crate::metrics::{LoginOutcome, Metrics};
 use crate::session::{Allowed, Session, Settings};
 use crate::upstream::socket::Socket;
 use crate::upstream::stream::Liveness;
-use crate::wire::startup::CancelKey;
+use crate::wire::startup::{CancelKey, Startup};
 
 /// All that serving clients needs, shared by their tasks.
 pub struct Service {
@@ -247,19 +247,7 @@ impl Service {
         else {
             return;
         };
-        let mut settings = Settings::default();
-        let said = |name: &[u8]| {
-            let value = startup.parameter(name).unwrap_or_default();
-            String::from_utf8_lossy(value).into_owned()
-        };
-        settings.hear_float_digits(&said(b"options"));
-        if startup.parameter(b"extra_float_digits").is_some() {
-            let value = said(b"extra_float_digits");
-            settings.hear_float_digits(&format!("extra_float_digits={value}"));
-        }
-        for (name, value) in &upstream.greeting.parameters {
-            settings.report(name, value);
-        }
+        let settings = settings(&startup, &upstream.greeting.parameters);
         let allowed = Allowed {
             function_call: admission.function_call,
         };
@@ -367,6 +355,24 @@ struct Opened {
     database: Option<Arc<Database>>,
     key: Registered,
     _place: OwnedSemaphorePermit,
+}
+
+/// What a session's settings are as it begins: what the client asked for, and what the server reported.
+fn settings(startup: &Startup, reported: &[(Vec<u8>, Vec<u8>)]) -> Settings {
+    let mut settings = Settings::default();
+    let said = |name: &[u8]| {
+        let value = startup.parameter(name).unwrap_or_default();
+        String::from_utf8_lossy(value).into_owned()
+    };
+    settings.hear_float_digits(&said(b"options"));
+    if startup.parameter(b"extra_float_digits").is_some() {
+        let value = said(b"extra_float_digits");
+        settings.hear_float_digits(&format!("extra_float_digits={value}"));
+    }
+    for (name, value) in reported {
+        settings.report(name, value);
+    }
+    settings
 }
 
 /// The replication protocol, for those whom the policy names for it: both sides' bytes as they are.
