@@ -219,7 +219,7 @@ fn stored(keyring: &Keyring, treated: &Treated) -> Option<Vec<u8>> {
     let keys = AttributeKeys::new(keyring, treated).expect("its keys");
     match keys.store(canonical) {
         Ok(StoredValue::Sealed(bytes)) => Some(bytes),
-        Ok(StoredValue::Token(text)) => Some(text.into_bytes()),
+        Ok(StoredValue::Token(token)) => Some(token),
         Err(_) => None,
     }
 }
