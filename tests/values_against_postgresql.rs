@@ -136,6 +136,10 @@ impl Treatment {
     fn physical(&self) -> &'static str {
         match parameter_oid(&self.plan(Shape::Value, true)) {
             17 => "bytea",
+            20 => "int8",
+            23 => "int4",
+            1082 => "date",
+            2950 => "uuid",
             _ => "text",
         }
     }
