@@ -379,7 +379,15 @@ async fn indexes_over_terms_keep_what_they_had() {
                CREATE INDEX hashed ON t USING hash (doc); COMMENT ON INDEX hashed IS 'of it''s own';
                CREATE UNIQUE INDEX every ON t (mail, lower(\"Odd \"\"name\"), doc DESC) NULLS NOT DISTINCT;
                CREATE INDEX untouched ON t (id, mail)";
-    let mut stage = stage(sql, &[("doc", EQUAL), ("mail", EQUAL)]).await;
+    let cluster = support::cluster();
+    let superuser = support::connect(&cluster.superuser_url("postgres")).await;
+    // NULLS NOT DISTINCT is of PostgreSQL 15.
+    let has_nulls = support::version(&superuser).await >= 150_000;
+    let here = |text: &str| match has_nulls {
+        true => text.to_owned(),
+        false => text.replace(" NULLS NOT DISTINCT", ""),
+    };
+    let mut stage = stage(&here(sql), &[("doc", EQUAL), ("mail", EQUAL)]).await;
     let documents = stage.text("SELECT doc FROM t ORDER BY ctid").await;
     let report = stage.apply().await.expect("apply");
     assert!(
@@ -398,15 +406,13 @@ async fn indexes_over_terms_keep_what_they_had() {
     let indexes = stage
         .text("SELECT indexdef FROM pg_indexes WHERE tablename = 't' ORDER BY indexname COLLATE \"C\"")
         .await;
-    assert_eq!(
-        indexes,
-        "CREATE INDEX by_two ON public.t USING btree (mail DESC NULLS LAST, \"substring\"(doc, 1, 26), \"Odd \"\"name\" text_pattern_ops) INCLUDE (id) WITH (fillfactor='70') WHERE (id > 10)\n\
+    let expected = "CREATE INDEX by_two ON public.t USING btree (mail DESC NULLS LAST, \"substring\"(doc, 1, 26), \"Odd \"\"name\" text_pattern_ops) INCLUDE (id) WITH (fillfactor='70') WHERE (id > 10)\n\
          CREATE UNIQUE INDEX every ON public.t USING btree (mail, lower(\"Odd \"\"name\"), \"substring\"(doc, 1, 26) DESC) NULLS NOT DISTINCT\n\
          CREATE INDEX hashed ON public.t USING hash (\"substring\"(doc, 1, 26))\n\
          CREATE UNIQUE INDEX \"one of each\" ON public.t USING btree (\"substring\"(doc, 1, 26))\n\
          CREATE UNIQUE INDEX t_pkey ON public.t USING btree (id)\n\
-         CREATE INDEX untouched ON public.t USING btree (id, mail)"
-    );
+         CREATE INDEX untouched ON public.t USING btree (id, mail)";
+    assert_eq!(indexes, here(expected));
     let comment = "SELECT obj_description('hashed'::regclass, 'pg_class')";
     assert_eq!(stage.text(comment).await, "of it's own");
 
@@ -565,9 +571,13 @@ async fn what_a_column_itself_forbids_is_named() {
             "CREATE TABLE t (b text, a text GENERATED ALWAYS AS (b) STORED)",
             "policy",
         ),
-        ("CREATE DOMAIN d AS text; CREATE TABLE t (a d)", "policy"),
+        (
+            "CREATE DOMAIN d AS text CHECK (VALUE <> ''); CREATE TABLE t (a d)",
+            "policy",
+        ),
         ("CREATE TABLE t (a money)", "policy"),
-        ("CREATE TABLE t (a text[])", "policy"),
+        ("CREATE TABLE t (a point)", "policy"),
+        ("CREATE TABLE t (a numeric[])", "policy"),
         ("CREATE TABLE t (b int)", "policy"),
         ("CREATE TABLE t (a text) PARTITION BY LIST (a)", "kind"),
         (

@@ -107,13 +107,14 @@ fn keyring(policy: &Policy) -> Keyring {
     let mut keyring =
         create_with(&folder.path().join("keyring.json"), &passphrase, kdf).expect("a keyring");
     for rule in policy.rules() {
-        let domain = DomainName::new(&rule.name.to_string());
+        let domain = DomainName::new(rule.name.to_string());
         keyring.ensure_domain(&domain).expect("a domain");
         keyring.ensure_attribute(&rule.name).expect("an attribute");
     }
     keyring
 }
 
+#[allow(clippy::too_many_lines, reason = "one catalog, written out")]
 fn snapshot(policy: &Policy, keyring: &Keyring) -> Snapshot {
     let people = RelationName::new("public", "people");
     let attributes = COLUMNS
@@ -133,7 +134,7 @@ fn snapshot(policy: &Policy, keyring: &Keyring) -> Snapshot {
             let stored = match rule.zip(treatment) {
                 None => Stored::Plain,
                 Some((rule, treatment)) => {
-                    let domain = DomainName::new(&rule.name.to_string());
+                    let domain = DomainName::new(rule.name.to_string());
                     let domain = keyring.domain(&domain).expect("made above").id();
                     let version = KeyVersion(1);
                     match rule.store {

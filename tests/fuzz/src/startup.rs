@@ -64,7 +64,7 @@ fn login(offer: TlsOffer, stream: &[u8], size: usize) {
                 Ok(Step::StartTls) => {
                     let secured = Secured {
                         end_point: None,
-                        is_postgresql: size % 2 == 0,
+                        is_postgresql: size.is_multiple_of(2),
                         certificate: None,
                     };
                     if login.encrypted(secured).is_err() {
