@@ -55,6 +55,34 @@ CREATE OR REPLACE FUNCTION pgveil.verifier(login text) RETURNS text
 COMMENT ON FUNCTION pgveil.verifier(text) IS 'the stored password verifier of a login, for pgveil alone';
 REVOKE ALL ON FUNCTION pgveil.verifier(text) FROM PUBLIC;
 
+-- Says that the catalog has changed: every pgveil listens, and reads it again at once instead of in a few seconds.
+CREATE OR REPLACE FUNCTION pgveil.announce() RETURNS event_trigger
+  LANGUAGE plpgsql
+  SET search_path = pg_catalog
+  AS $body$
+    BEGIN
+      -- Temporary objects are no concern of another session's.
+      IF TG_TAG OPERATOR(pg_catalog.~~) 'DROP %' OR EXISTS (
+           SELECT FROM pg_catalog.pg_event_trigger_ddl_commands() c
+           WHERE c.schema_name IS DISTINCT FROM 'pg_temp') THEN
+        PERFORM pg_catalog.pg_notify('pgveil_catalog', '');
+      END IF;
+    END
+  $body$;
+COMMENT ON FUNCTION pgveil.announce() IS 'tells pgveil that the catalog has changed';
+
+-- Where event triggers cannot be had (some managed services), pgveil looks at the catalog every few seconds.
+DO $trigger$
+BEGIN
+  DROP EVENT TRIGGER IF EXISTS pgveil_catalog;
+  CREATE EVENT TRIGGER pgveil_catalog ON ddl_command_end EXECUTE FUNCTION pgveil.announce();
+EXCEPTION WHEN insufficient_privilege OR feature_not_supported OR syntax_error THEN
+  RAISE WARNING 'pgveil: no event trigger here; changes of the catalog are noticed within a few seconds';
+END
+$trigger$;
+
+REVOKE ALL ON FUNCTION pgveil.announce() FROM PUBLIC;
+
 GRANT USAGE ON SCHEMA pgveil TO pgveil, crm_owner;
 GRANT SELECT ON pgveil.attribute TO pgveil;
 GRANT SELECT, INSERT, UPDATE, DELETE ON pgveil.attribute TO crm_owner;
