@@ -574,9 +574,7 @@ async fn the_program_serves_until_it_is_told_to_end() {
     let one = "SELECT phone FROM people WHERE email = 'ann@example.com'";
     assert_eq!(rows(&app, one).await.expect("a row"), ["555-0100-2345"]);
     let signal = |name: &str| {
-        let kill = std::process::Command::new("kill")
-            .args([name, &child.id().to_string()])
-            .status();
+        let kill = support::pgveil::signal(name, [&child.id().to_string()]).status();
         assert!(kill.expect("a signal").success());
     };
     signal("-HUP");

@@ -1,6 +1,5 @@
 //! A server that restarts, is lost or stands still: what clients are told, and that pgveil finds back by itself.
 
-use std::process::Command;
 use std::time::Duration;
 
 use pgveil::cli::demo::cluster::Cluster;
@@ -41,7 +40,7 @@ impl Drop for Restartable {
 }
 
 fn signal(name: &str, pids: &[String]) {
-    let sent = Command::new("kill").arg(name).args(pids).status();
+    let sent = support::pgveil::signal(name, pids).status();
     assert!(sent.expect("kill").success(), "kill {name} {pids:?}");
 }
 

@@ -117,7 +117,7 @@ level = "trace"
     /// Sends a signal to it, for example `-TERM`.
     pub fn signal(&self, name: &str) {
         let pid = self.pid().to_string();
-        let sent = Command::new("kill").args([name, &pid]).status();
+        let sent = signal(name, [&pid]).status();
         assert!(sent.expect("kill").success(), "kill {name} {pid}");
     }
 
@@ -169,7 +169,7 @@ level = "trace"
     pub fn stop(&mut self) {
         if let Some(mut process) = self.process.take() {
             let pid = process.id().to_string();
-            let _ = Command::new("kill").args(["-TERM", &pid]).status();
+            let _ = signal("-TERM", [&pid]).status();
             let deadline = Instant::now() + Duration::from_secs(10);
             while process.try_wait().expect("its state").is_none() {
                 if Instant::now() > deadline {
@@ -261,6 +261,13 @@ level = "trace"
         let mut file = file.expect("a file");
         file.write_all(text.as_bytes()).expect("a file");
     }
+}
+
+/// Sends a signal to processes. The shell's own `kill`: a small system has no program of that name.
+pub fn signal<'a>(name: &str, pids: impl IntoIterator<Item = &'a String>) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", "kill \"$@\"", "kill", name]).args(pids);
+    command
 }
 
 impl Drop for Pgveil {
