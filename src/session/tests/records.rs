@@ -80,6 +80,16 @@ fn what_was_refused_took_the_server_nothing() {
 }
 
 #[test]
+fn what_the_server_skipped_took_it_nothing() {
+    let one = |text, name| [p(name, text), b("", name, &[]), e("", 0)].concat();
+    let script = [one("fail", "a"), one("rows 1", "b"), SYNC.to_vec()].concat();
+    let ends = ends(&script, &[30]);
+    let skipped = ends.iter().find(|end| end.ending == Ending::Skipped);
+    let skipped = skipped.expect("the second Execute");
+    assert_eq!((ms(skipped.added), ms(skipped.upstream)), (None, None));
+}
+
+#[test]
 fn parameters_are_told_by_number_and_never_by_value() {
     let script = [p("", "take $1"), b("", "", &["x"]), e("", 0), SYNC.to_vec()].concat();
     let ends = ends(&script, &[30]);
