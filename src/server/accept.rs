@@ -20,7 +20,7 @@ use super::drive::{Conduct, Left, Leg, drive};
 use super::listener::{Listeners, Peer};
 use super::login::{self, Accepted, LoggedIn, LoginFailure};
 use super::record::SessionRecord;
-use super::turned_away::{Refused, anonymous, outcome, refuse};
+use super::turned_away::{Refused, anonymous, refuse};
 use crate::audit::{self, Recorder, Who};
 use crate::config::Listen;
 use crate::ident::{RoleName, SqlState};
@@ -316,7 +316,7 @@ impl Service {
     }
 
     async fn failed(&self, failure: LoginFailure, peer: Peer) {
-        let outcome = outcome(&failure.fault);
+        let outcome = failure.fault.outcome();
         self.metrics.login(failure.method, outcome);
         tracing::info!(client = %peer, fault = %failure.fault, "a login failed");
         let Some(recorder) = &self.recorder else {

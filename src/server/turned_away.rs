@@ -16,7 +16,7 @@ use crate::audit::Who;
 use crate::ident::{DatabaseName, SqlState, UserName};
 use crate::limits::FAREWELL_TIMEOUT_MS;
 use crate::metrics::LoginOutcome;
-use crate::session::login::{LoginFault, SHUTTING_DOWN};
+use crate::session::login::SHUTTING_DOWN;
 use crate::upstream::socket::Socket;
 use crate::wire::upstream::put_error;
 
@@ -99,32 +99,4 @@ pub(super) fn anonymous(peer: Peer, named: Option<(UserName, DatabaseName)>) -> 
         database,
         application: String::new(),
     })
-}
-
-/// What a failed login counts as.
-pub(super) fn outcome(fault: &LoginFault) -> LoginOutcome {
-    match fault {
-        LoginFault::Password => LoginOutcome::WrongPassword,
-        LoginFault::Crowded => LoginOutcome::TooMany,
-        LoginFault::ShuttingDown => LoginOutcome::Draining,
-        LoginFault::NoRole | LoginFault::Replication => LoginOutcome::NoRole,
-        LoginFault::NoDatabase => LoginOutcome::NoDatabase,
-        LoginFault::NoVerifier(_)
-        | LoginFault::NoCredential
-        | LoginFault::NotReady(_)
-        | LoginFault::Upstream(_) => LoginOutcome::Upstream,
-        LoginFault::Startup(_)
-        | LoginFault::StuffedBytes
-        | LoginFault::RepeatedRequest
-        | LoginFault::TlsHandshake
-        | LoginFault::TlsRequired
-        | LoginFault::NoCertificate
-        | LoginFault::SaslMessage
-        | LoginFault::Mechanism
-        | LoginFault::Scram
-        | LoginFault::Channel
-        | LoginFault::NotPostgresql
-        | LoginFault::Gone(_)
-        | LoginFault::Timeout => LoginOutcome::Broken,
-    }
 }
