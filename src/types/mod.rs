@@ -151,7 +151,7 @@ pub fn from_binary(target: LogicalType, bytes: &[u8]) -> Result<Vec<u8>, ValueFa
         LogicalType::Timetz(_) => datetime::receive_timetz(bytes),
         LogicalType::Timestamp(_) => datetime::receive_timestamp(bytes, Zoned::Without),
         LogicalType::Timestamptz(_) => datetime::receive_timestamp(bytes, Zoned::With),
-        LogicalType::Interval(_) => exact::<16>(bytes).map(|value| value.to_vec()),
+        LogicalType::Interval(_) => interval::receive(bytes),
         LogicalType::Inet => network::receive(bytes, network::Kind::Inet),
         LogicalType::Cidr => network::receive(bytes, network::Kind::Cidr),
         LogicalType::Macaddr => exact::<6>(bytes).map(|address| address.to_vec()),

@@ -13,7 +13,7 @@ pub use fields::IntervalFields;
 use super::decode::Refusal;
 use super::{lex, refused};
 use crate::ident::SqlState;
-use crate::types::{IntervalStyle, TextSettings, ValueFault, stored};
+use crate::types::{IntervalStyle, TextSettings, ValueFault, exact, stored};
 
 /// Bytes of PostgreSQL's work buffer for the fields of a text.
 const BUFFER_BYTES: usize = 256;
@@ -46,12 +46,21 @@ pub(in crate::types) fn parse(
         })?;
     let months = i64::from(span.years) * YEAR_MONTHS + i64::from(span.months);
     let months = i32::try_from(months).map_err(|_| super::calendar::out_of_range("interval"))?;
-    Ok(Parts {
+    let parts = Parts {
         time_us: span.time_us,
         days: span.days,
         months,
-    }
-    .canonical())
+    };
+    parts.finite().map(Parts::canonical)
+}
+
+/// Reads an interval's binary form.
+///
+/// # Errors
+/// 08P01 and 22P03 for another length, 0A000 for an infinite one.
+pub(in crate::types) fn receive(bytes: &[u8]) -> Result<Vec<u8>, ValueFault> {
+    let bytes = exact::<16>(bytes)?;
+    Parts::read(&bytes)?.finite().map(Parts::canonical)
 }
 
 fn known(settings: &TextSettings) -> Result<IntervalStyle, ValueFault> {
@@ -80,6 +89,20 @@ impl Parts {
             days: i32::from_be_bytes([i, j, k, l]),
             months: i32::from_be_bytes([m, n, o, p]),
         })
+    }
+
+    /// Not with all three parts at one end of their range: PostgreSQL 17 calls that infinite and prints it so, and 15
+    /// and 16 print a number.
+    fn finite(self) -> Result<Self, ValueFault> {
+        match (self.time_us, self.days, self.months) {
+            (i64::MAX, i32::MAX, i32::MAX) | (i64::MIN, i32::MIN, i32::MIN) => {
+                Err(ValueFault::new(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    "an infinite interval is not supported in a treated column",
+                ))
+            }
+            _ => Ok(self),
+        }
     }
 
     fn canonical(self) -> Vec<u8> {
@@ -172,6 +195,23 @@ mod tests {
             shown("-1 1:00:00", IntervalStyle::SqlStandard),
             "-1 1:00:00"
         );
+    }
+
+    #[test]
+    fn what_is_infinite_to_some_versions_is_refused() {
+        let ends = |time: i64, days: i32, months: i32| {
+            let (time, days, months) =
+                (time.to_be_bytes(), days.to_be_bytes(), months.to_be_bytes());
+            receive(&[&time[..], &days, &months].concat()).map_err(|fault| fault.sqlstate)
+        };
+        let refused = Err(SqlState::FEATURE_NOT_SUPPORTED);
+        assert_eq!(ends(i64::MAX, i32::MAX, i32::MAX), refused);
+        assert_eq!(ends(i64::MIN, i32::MIN, i32::MIN), refused);
+        assert!(ends(i64::MAX, i32::MAX, i32::MAX - 1).is_ok());
+        assert!(ends(i64::MAX, i32::MIN, i32::MAX).is_ok());
+        let largest = "178956970 years 7 mons 2147483647 days 2562047788:00:54.775807";
+        let read = parse(largest, IntervalFields::ALL, &TextSettings::default());
+        assert_eq!(read.map_err(|fault| fault.sqlstate), refused);
     }
 
     #[test]
