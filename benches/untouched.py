@@ -14,13 +14,13 @@ import os
 import pathlib
 import pwd
 import shutil
-import socket
 import statistics
 import subprocess
 import tempfile
 import time
 
-PASSWORD = "bench"
+from place import PASSWORD, as_postgres, free_port, run, wait_for
+
 POLICY = """version: 1
 roles:
   - name: bench
@@ -31,31 +31,6 @@ tables:
       note:
         show: { bench: plain, "*": null }
 """
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def as_postgres(command):
-    if os.getuid() != 0:
-        return command
-    return ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] + command
-
-
-def run(command, **kwargs):
-    return subprocess.run(command, check=True, capture_output=True, text=True, **kwargs).stdout
-
-
-def wait_for(port):
-    for _ in range(200):
-        with socket.socket() as s:
-            if s.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise SystemExit(f"nothing listens on {port}")
 
 
 def cpu_seconds(pid):
