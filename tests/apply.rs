@@ -14,7 +14,7 @@ use pgveil::keyring::{KdfParameters, Keyring, Label, Passphrase, create_with};
 use pgveil::lifecycle::apply::{ApplyFault, Report, apply, survey};
 use pgveil::lifecycle::check::{CheckReport, DataCount, check, data};
 use pgveil::lifecycle::setup::{SetupLogins, setup_sql};
-use pgveil::policy::bind::BindFault;
+use pgveil::policy::bind::{BindFault, Obstacle};
 use pgveil::policy::decide::Bound;
 use pgveil::policy::{Policy, bind, load};
 use pgveil::seal::{Binding, Sealer};
@@ -742,6 +742,51 @@ async fn check_finds_what_is_not_as_the_policy_says() {
         .stored;
     assert!(matches!(stored, Stored::Altered { .. }));
     assert!(matches!(stage.apply().await, Err(ApplyFault::Hindered(_))));
+}
+
+#[tokio::test]
+async fn d05_what_is_only_masked_is_put_on_record_and_known_when_renamed() {
+    let mut stage = stage(
+        "CREATE TABLE t (a text, b text); INSERT INTO t VALUES ('x', 'y')",
+        &[("a", "plain")],
+    )
+    .await;
+    let report = stage.apply().await.expect("apply");
+    assert_eq!(report.tables, []);
+    assert_eq!(report.entries.len(), 1);
+    assert!(report.entries[0].starts_with("record public.t.a "));
+    let again = stage.apply().await.expect("apply again");
+    assert_eq!(again, Report::default());
+    assert!(stage.check().await.0.is_clean());
+
+    for (change, name, is_there) in [
+        ("ALTER TABLE t RENAME a TO c", "public.t.c", false),
+        ("ALTER TABLE t RENAME b TO a", "public.t.c", true),
+        ("ALTER TABLE t RENAME TO u", "public.u.c", false),
+        ("CREATE TABLE t (a text)", "public.u.c", true),
+    ] {
+        stage.client.batch_execute(change).await.expect("DDL");
+        let (_, bound, faults) = stage.bound().await;
+        let renamed = faults.iter().find(|f| f.obstacle == Obstacle::Renamed);
+        assert_eq!(renamed.expect(change).attribute.to_string(), name);
+        let missing = faults.iter().any(|f| f.obstacle == Obstacle::Missing);
+        assert_eq!(missing, !is_there, "{change}");
+        assert!(!bound.is_ready());
+        // Whoever runs apply in that state is told, and does not settle it by that.
+        assert!(matches!(stage.apply().await, Err(ApplyFault::Hindered(_))));
+    }
+
+    // Called so again: as it was. Sealed later, it is on record as sealed.
+    let back = "DROP TABLE t; ALTER TABLE u RENAME TO t; ALTER TABLE t RENAME a TO b; ALTER TABLE t RENAME c TO a";
+    stage.client.batch_execute(back).await.expect("DDL");
+    assert_eq!(stage.apply().await.expect("apply"), Report::default());
+    stage.policy = policy(&[("a", EQUAL)]);
+    stage.apply().await.expect("apply");
+    let records = stage
+        .text("SELECT name, attribute, treatment FROM pgveil.attribute")
+        .await;
+    assert_eq!(records, "t|a|encrypt equal");
+    assert!(stage.check().await.0.is_clean());
 }
 
 #[tokio::test]

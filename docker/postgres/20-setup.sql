@@ -21,7 +21,7 @@ DO 'BEGIN IF NOT EXISTS (SELECT 1 FROM pg_catalog.pg_roles r WHERE r.rolname = '
 CREATE SCHEMA IF NOT EXISTS pgveil;
 COMMENT ON SCHEMA pgveil IS 'what pgveil keeps in this database';
 
--- One row for each attribute that pgveil apply sealed or tokenised.
+-- One row for each attribute that pgveil apply sealed or tokenised, or that the policy treats on reading.
 CREATE TABLE IF NOT EXISTS pgveil.attribute (
   relation    oid         NOT NULL,
   schema      text        NOT NULL,

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 pub use types::{TypeEntry, TypeKind, Untreatable};
 
-use crate::ident::{DomainId, KeyVersion, RelationName};
+use crate::ident::{AttributeName, DomainId, KeyVersion, RelationName};
 
 /// What a relation is (`pg_class.relkind`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,11 @@ pub enum RelationKind {
 pub enum Stored {
     /// never treated by apply
     Plain,
+    /// Plain; apply recorded that the policy treats it on reading, so that it is known again under another name.
+    OnRecord {
+        /// what it was called then
+        name: AttributeName,
+    },
     /// sealed values, physical type bytea
     Sealed {
         /// the key domain's number
@@ -55,6 +60,19 @@ pub enum Stored {
         /// what differs from the record, with names
         how: String,
     },
+}
+
+impl Stored {
+    /// The treatment on record of an attribute that is stored plain and treated on reading.
+    pub const ON_RECORD: &'static str = "show";
+
+    /// Whether the values lie as clients wrote them.
+    pub fn is_plain(&self) -> bool {
+        match self {
+            Self::Plain | Self::OnRecord { .. } => true,
+            Self::Sealed { .. } | Self::Tokenised { .. } | Self::Altered { .. } => false,
+        }
+    }
 }
 
 /// A type by its OID and modifier, as RowDescription carries them.

@@ -79,11 +79,17 @@ async fn one(
 }
 
 fn print(name: &DatabaseName, report: &Report) {
-    if report.tables.is_empty() {
+    if report.tables.is_empty() && report.entries.is_empty() {
         println!("database {name}: nothing to do");
         return;
     }
     println!("database {name}:");
+    for entry in &report.entries {
+        println!("  {entry}");
+    }
+    if report.tables.is_empty() {
+        return;
+    }
     for table in &report.tables {
         println!("  table {}: {} rows", table.table, table.rows);
         for change in &table.changes {

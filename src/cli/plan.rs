@@ -39,6 +39,9 @@ impl Plan {
                 for key in &work.keys {
                     println!("  make a key for {key}");
                 }
+                for entry in &work.entries {
+                    println!("  {entry}");
+                }
                 for table in &work.tables {
                     println!("  table {}", table.name);
                     for change in &table.changes {

@@ -95,6 +95,8 @@ pub struct TableReport {
 pub struct Report {
     /// the tables changed
     pub tables: Vec<TableReport>,
+    /// what was put on record beside them, in words
+    pub entries: Vec<String>,
     /// what a DBA should know of what survived beside them
     pub warnings: BTreeSet<String>,
 }
@@ -163,7 +165,7 @@ pub async fn apply(
         warnings: found.warnings,
         ..Report::default()
     };
-    if !work.tables.is_empty() {
+    if !work.tables.is_empty() || !work.entries.is_empty() {
         settings::require_setup(client).await?;
     }
     if !work.keys.is_empty() {
@@ -194,6 +196,10 @@ pub async fn apply(
         };
         report.tables.push(run.run(client, snapshot).await?);
         progress(Progress::Done(&table.name));
+    }
+    if !work.entries.is_empty() {
+        ddl::put_on_record(client, &work.entries).await?;
+        report.entries = work.entries.iter().map(ToString::to_string).collect();
     }
     Ok(report)
 }

@@ -136,7 +136,7 @@ impl<'a> Column<'a> {
         keyring: &Keyring,
     ) -> Result<Self, ApplyFault> {
         let converter = match attribute.stored {
-            Stored::Plain => None,
+            Stored::Plain | Stored::OnRecord { .. } => None,
             Stored::Sealed { .. } | Stored::Tokenised { .. } | Stored::Altered { .. } => {
                 Converter::new(treated, keyring)?
             }

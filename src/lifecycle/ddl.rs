@@ -2,15 +2,17 @@
 //!
 //! Holds no plain value: what stands in its texts is names, sealed values and tokens.
 
-use tokio_postgres::{GenericClient, Transaction};
+use tokio_postgres::{Client, GenericClient, Transaction};
 
 use super::apply::ApplyFault;
 use super::constant;
 use super::convert::{ConvertFault, Converter, ConverterFault};
 use super::index;
-use super::plan::{Change, ChangeKind, TableWork};
-use crate::ident::{DomainId, quote_ident};
-use crate::policy::decide::Store;
+use super::plan::{Change, ChangeKind, Entry, TableWork};
+use super::settings;
+use crate::catalog::{Stored, TypeRef};
+use crate::ident::{DomainId, KeyVersion, quote_ident};
+use crate::policy::decide::Treated;
 use crate::seal;
 use crate::secret::Secret;
 use crate::upstream::fault::ServerFault;
@@ -176,7 +178,7 @@ pub(super) async fn rewrite(
                 .iter()
                 .find(|(name, _)| *name == change.treated.name.attribute),
         ) {
-            record(transaction, table, change, converter).await?;
+            record(transaction, change, converter).await?;
         }
     }
     Ok(())
@@ -226,21 +228,46 @@ fn sql_literal(converter: &Converter, stored: &[u8]) -> Result<String, ConvertFa
 /// Writes what was done into `pgveil.attribute`, in the same transaction.
 async fn record(
     transaction: &Transaction<'_>,
-    table: &TableWork,
     change: &Change,
     converter: &Converter,
 ) -> Result<(), ServerFault> {
+    match change.treated.store.recorded() {
+        Some(treatment) => {
+            let by = (treatment.as_str(), converter.key());
+            write_record(transaction, &change.treated, change.declared, by).await
+        }
+        None => Ok(()),
+    }
+}
+
+/// Writes down what is treated on reading only; no table is changed or locked.
+pub(super) async fn put_on_record(
+    client: &mut Client,
+    entries: &[Entry],
+) -> Result<(), ServerFault> {
+    let transaction = settings::read_write(client).await?;
+    for entry in entries {
+        // No value is stored under a key: the numbers say nothing.
+        let by = (Stored::ON_RECORD, (DomainId(0), KeyVersion(0)));
+        write_record(&transaction, &entry.treated, entry.declared, by).await?;
+    }
     let fault = |error| ServerFault::new("recording in pgveil.attribute", &error);
-    let treated = &change.treated;
-    let treatment = match &treated.store {
-        Store::Plain => return Ok(()),
-        Store::Encrypt { .. } | Store::Tokenise(_) => treated.store.recorded(),
-    };
-    let (domain, version) = converter.key();
+    transaction.commit().await.map_err(fault)
+}
+
+/// Writes one row of `pgveil.attribute`: the treatment, and the domain and key version it was done with.
+async fn write_record(
+    transaction: &Transaction<'_>,
+    treated: &Treated,
+    declared: TypeRef,
+    (treatment, (domain, version)): (&str, (DomainId, KeyVersion)),
+) -> Result<(), ServerFault> {
+    let fault = |error| ServerFault::new("recording in pgveil.attribute", &error);
+    let table = &treated.name.relation;
     transaction
         .execute(
             "DELETE FROM pgveil.attribute WHERE relation = $1 AND attnum = $2",
-            &[&table.oid, &treated.attnum],
+            &[&treated.relation_oid, &treated.attnum],
         )
         .await
         .map_err(fault)?;
@@ -250,14 +277,14 @@ async fn record(
                                            domain, domain_id, key_version, applied_at) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, pg_catalog.now())",
             &[
-                &table.oid,
-                &table.name.schema,
-                &table.name.name,
+                &treated.relation_oid,
+                &table.schema,
+                &table.name,
                 &treated.name.attribute,
                 &treated.attnum,
                 &treatment,
-                &change.declared.oid,
-                &change.declared.typmod,
+                &declared.oid,
+                &declared.typmod,
                 &treated.domain.as_str(),
                 &i64::from(domain.0),
                 &i32::from(version.0),

@@ -65,11 +65,29 @@ pub struct TableWork {
     pub trusted: BTreeSet<(String, String)>,
 }
 
+/// An attribute stored plain that the policy treats on reading, and that is not on record under its name.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// the attribute as the policy treats it
+    pub treated: Arc<Treated>,
+    /// the type it has
+    pub declared: TypeRef,
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "record {}", self.treated.name)?;
+        f.write_str(" (treated on reading; to be known again when it is renamed)")
+    }
+}
+
 /// What `apply` would do to one database.
 #[derive(Debug, Clone, Default)]
 pub struct Work {
     /// the tables to change, by name
     pub tables: Vec<TableWork>,
+    /// what is to be put on record without any change of the table, by name
+    pub entries: Vec<Entry>,
     /// the treated attributes that the keyring has no key or number for yet
     pub keys: BTreeSet<AttributeName>,
     /// what the policy wants and this version has no way to: known without asking the database
@@ -79,7 +97,10 @@ pub struct Work {
 impl Work {
     /// Whether the database is as its policy wants it.
     pub fn is_empty(&self) -> bool {
-        self.tables.is_empty() && self.keys.is_empty() && self.hindrances.is_empty()
+        self.tables.is_empty()
+            && self.entries.is_empty()
+            && self.keys.is_empty()
+            && self.hindrances.is_empty()
     }
 }
 
@@ -95,22 +116,7 @@ pub fn work(
     domain_id: impl Fn(&DomainName) -> Option<DomainId>,
 ) -> Work {
     let mut work = Work::default();
-    let mut unfit = BTreeSet::new();
-    for fault in faults {
-        match fault.obstacle {
-            Obstacle::NotApplied | Obstacle::Altered => continue, // looked at below
-            Obstacle::Missing
-            | Obstacle::NotReverted
-            | Obstacle::AppliedOtherwise
-            | Obstacle::Unfit => {}
-        }
-        unfit.insert(&fault.attribute);
-        work.hindrances.insert(Hindrance {
-            on: fault.attribute.to_string(),
-            kind: "policy",
-            what: fault.fault.to_string(),
-        });
-    }
+    let unfit = unfit(faults, &mut work.hindrances);
     let mut tables: BTreeMap<RelationName, TableWork> = BTreeMap::new();
     for treated in bound
         .treated()
@@ -127,7 +133,11 @@ pub fn work(
             continue;
         };
         match need(attribute, treated, domain_id(&treated.domain)) {
-            Ok(None) => {}
+            Ok(None) if treated.store != Store::Plain || is_on_record(attribute, treated) => {}
+            Ok(None) => work.entries.push(Entry {
+                treated: Arc::clone(treated),
+                declared: attribute.physical,
+            }),
             Ok(Some(_)) if relation.kind != RelationKind::Table => {
                 work.hindrances.insert(hindrance(
                     treated,
@@ -154,11 +164,42 @@ pub fn work(
             }
         }
     }
+    work.entries
+        .sort_by(|a, b| a.treated.name.cmp(&b.treated.name));
     work.tables = tables.into_values().collect();
     for table in &mut work.tables {
         table.changes.sort_by_key(|change| change.treated.attnum);
     }
     work
+}
+
+/// The attributes that no change of ours brings to their policy, each put among the hindrances.
+fn unfit<'a>(
+    faults: &'a [BindFault],
+    hindrances: &mut BTreeSet<Hindrance>,
+) -> BTreeSet<&'a AttributeName> {
+    let mut unfit = BTreeSet::new();
+    for fault in faults {
+        match fault.obstacle {
+            Obstacle::NotApplied | Obstacle::Altered => continue, // the attribute itself is looked at
+            Obstacle::Missing
+            | Obstacle::NotReverted
+            | Obstacle::AppliedOtherwise
+            | Obstacle::Renamed
+            | Obstacle::Unfit => {}
+        }
+        unfit.insert(&fault.attribute);
+        hindrances.insert(Hindrance {
+            on: fault.attribute.to_string(),
+            kind: "policy",
+            what: fault.fault.to_string(),
+        });
+    }
+    unfit
+}
+
+fn is_on_record(attribute: &Attribute, treated: &Treated) -> bool {
+    matches!(&attribute.stored, Stored::OnRecord { name } if *name == treated.name)
 }
 
 fn hindrance(treated: &Treated, kind: &'static str, what: &str) -> Hindrance {
@@ -177,9 +218,11 @@ fn need(
 ) -> Result<Option<ChangeKind>, String> {
     let wanted = treated.store.recorded();
     match (&attribute.stored, &treated.store) {
-        (Stored::Plain, Store::Plain) => Ok(None),
-        (Stored::Plain, Store::Encrypt { .. }) => Ok(Some(ChangeKind::Seal)),
-        (Stored::Plain, Store::Tokenise(_)) => Ok(Some(ChangeKind::Tokenise)),
+        (Stored::Plain | Stored::OnRecord { .. }, store) => Ok(match store {
+            Store::Plain => None,
+            Store::Encrypt { .. } => Some(ChangeKind::Seal),
+            Store::Tokenise(_) => Some(ChangeKind::Tokenise),
+        }),
         (Stored::Altered { how }, _) => Err(format!("{how}; bring it back to what apply left")),
         (
             Stored::Sealed {

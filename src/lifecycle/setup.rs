@@ -83,7 +83,7 @@ const OBJECTS: &str = "
 CREATE SCHEMA IF NOT EXISTS pgveil;
 COMMENT ON SCHEMA pgveil IS 'what pgveil keeps in this database';
 
--- One row for each attribute that pgveil apply sealed or tokenised.
+-- One row for each attribute that pgveil apply sealed or tokenised, or that the policy treats on reading.
 CREATE TABLE IF NOT EXISTS pgveil.attribute (
   relation    oid         NOT NULL,
   schema      text        NOT NULL,

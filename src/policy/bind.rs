@@ -29,6 +29,8 @@ pub enum Obstacle {
     AppliedOtherwise,
     /// Another hand changed it since it was applied: its type, its name, its CHECK.
     Altered,
+    /// It is on record under a name that the policy treats on reading, and is called otherwise now.
+    Renamed,
     /// The policy asks of the column what its type or kind cannot do.
     Unfit,
 }
@@ -250,12 +252,7 @@ impl<'a> Binder<'a> {
                 .iter()
                 .any(|rule| self.snapshot.relation(&rule.name.relation).is_none())
         };
-        !is_named
-            && relation
-                .attributes
-                .iter()
-                .any(|a| a.stored != Stored::Plain)
-            && one_is_missing()
+        !is_named && relation.attributes.iter().any(|a| !a.stored.is_plain()) && one_is_missing()
     }
 
     /// What apply left in the database and the policy does not name: nobody may touch it, for what is written
@@ -267,17 +264,12 @@ impl<'a> Binder<'a> {
             let moved = self.may_have_moved(relation);
             for attribute in &relation.attributes {
                 let name = AttributeName::new(relation.name.clone(), attribute.name.clone());
-                let untreated = attribute.stored == Stored::Plain && !moved;
-                if untreated || named.contains(&name) {
+                let Some((obstacle, message, help)) = stray(attribute, moved, &named) else {
+                    continue;
+                };
+                if named.contains(&name) {
                     continue;
                 }
-                let message = match attribute.stored {
-                    Stored::Plain => "a table of the policy is missing, and this one may be it",
-                    _ => {
-                        "the database holds it sealed or tokenised, and the policy does not name it"
-                    }
-                };
-                let help = "name it in the policy, or run `pgveil revert` with the policy it was applied by";
                 let logical = self.snapshot.logical_type(attribute);
                 self.treated.push(Treated {
                     domain: DomainName::new(name.to_string()),
@@ -287,14 +279,40 @@ impl<'a> Binder<'a> {
                     logical: logical.unwrap_or(LogicalType::Text),
                     store: Store::Plain,
                     domain_is_own: true,
-                    not_ready: Some(message.to_owned()),
+                    not_ready: Some(message.clone()),
                     sight: BTreeMap::new(),
                 });
-                let hindrance =
-                    Hindrance::new(Obstacle::NotReverted, Position::default(), message, help);
+                let hindrance = Hindrance::new(obstacle, Position::default(), message, help);
                 self.note(&name, hindrance);
             }
         }
+    }
+}
+
+/// What is said of an attribute that the policy does not name; None where there is nothing to say. `moved`: its table
+/// may be one of the policy's.
+fn stray(
+    attribute: &Attribute,
+    moved: bool,
+    named: &HashSet<&AttributeName>,
+) -> Option<(Obstacle, String, &'static str)> {
+    let reverted =
+        "name it in the policy, or run `pgveil revert` with the policy it was applied by";
+    match &attribute.stored {
+        Stored::OnRecord { name } if named.contains(name) => Some((
+            Obstacle::Renamed,
+            format!("it is on record as {name}, which the policy treats, and was renamed since"),
+            "name it in the policy as it is called now, or take its row out of pgveil.attribute",
+        )),
+        Stored::Plain | Stored::OnRecord { .. } => moved.then(|| {
+            let message = "a table of the policy is missing, and this one may be it";
+            (Obstacle::NotReverted, message.to_owned(), reverted)
+        }),
+        Stored::Sealed { .. } | Stored::Tokenised { .. } | Stored::Altered { .. } => Some((
+            Obstacle::NotReverted,
+            "the database holds it sealed or tokenised, and the policy does not name it".to_owned(),
+            reverted,
+        )),
     }
 }
 

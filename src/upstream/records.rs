@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use tokio_postgres::Transaction;
 
 use crate::catalog::{Attribute, Relation, Stored, TypeRef};
-use crate::ident::{DomainId, KeyVersion, RelationName};
+use crate::ident::{AttributeName, DomainId, KeyVersion, RelationName};
 use crate::seal;
 
 /// `pg_type.oid` of bytea.
@@ -83,10 +83,13 @@ pub(super) async fn records(
         let treatment: String = row.try_get(5)?;
         let domain = u32::try_from(row.try_get::<_, i64>(8)?).map(DomainId);
         let version = u16::try_from(row.try_get::<_, i32>(9)?).map(KeyVersion);
+        let name = RelationName::new(row.try_get::<_, String>(1)?, row.try_get::<_, String>(2)?);
+        let attribute: String = row.try_get(3)?;
+        let label = AttributeName::new(name.clone(), attribute.clone());
         found.push(Record {
             relation: row.try_get(0)?,
-            name: RelationName::new(row.try_get::<_, String>(1)?, row.try_get::<_, String>(2)?),
-            attribute: row.try_get(3)?,
+            name,
+            attribute,
             attnum: row.try_get(4)?,
             logical: TypeRef {
                 oid: row.try_get(6)?,
@@ -94,6 +97,7 @@ pub(super) async fn records(
             },
             domain: domain.ok(),
             stored: match (domain, version) {
+                _ if treatment == Stored::ON_RECORD => Ok(Stored::OnRecord { name: label }),
                 (Ok(domain), Ok(version)) => stored(treatment, domain, version),
                 _ => Err("its record holds a number out of range".to_owned()),
             },
@@ -126,6 +130,10 @@ pub(super) fn compare(
 ) -> Vec<String> {
     let mut notices = Vec::new();
     for record in records {
+        if let Ok(stored @ Stored::OnRecord { .. }) = &record.stored {
+            on_record(relations, &record, stored);
+            continue;
+        }
         let by_oid = relations
             .iter()
             .position(|relation| relation.oid == record.relation);
@@ -176,6 +184,21 @@ pub(super) fn compare(
         }
     }
     notices
+}
+
+/// What is only shown otherwise is known again by its place alone: another table under its name is treated by that
+/// name, and a column that is gone shows nothing.
+fn on_record(relations: &mut [Relation], record: &Record, stored: &Stored) {
+    let attribute = relations
+        .iter_mut()
+        .find(|relation| relation.oid == record.relation)
+        .and_then(|relation| {
+            let mut attributes = relation.attributes.iter_mut();
+            attributes.find(|attribute| attribute.attnum == record.attnum)
+        });
+    if let Some(attribute) = attribute {
+        attribute.stored = stored.clone();
+    }
 }
 
 /// The attribute is the recorded one: its type must be what apply left.

@@ -70,7 +70,7 @@ impl AttributeKeys {
         stored: &Stored,
     ) -> Result<Self, KeyFault> {
         let record = match (stored, &treated.store) {
-            (Stored::Plain, Store::Plain) => None,
+            (Stored::Plain | Stored::OnRecord { .. }, Store::Plain) => None,
             (
                 Stored::Sealed {
                     domain, version, ..
@@ -83,8 +83,14 @@ impl AttributeKeys {
                 },
                 Store::Tokenise(_),
             ) => Some((*domain, *version)),
-            (Stored::Plain | Stored::Sealed { .. } | Stored::Tokenised { .. }, _)
-            | (Stored::Altered { .. }, _) => return Err(KeyFault::NotApplied),
+            (
+                Stored::Plain
+                | Stored::OnRecord { .. }
+                | Stored::Sealed { .. }
+                | Stored::Tokenised { .. }
+                | Stored::Altered { .. },
+                _,
+            ) => return Err(KeyFault::NotApplied),
         };
         Self::build(keyring, treated, record)
     }

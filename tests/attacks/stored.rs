@@ -252,6 +252,64 @@ async fn d05_what_another_hand_changed_is_refused_and_named() {
     assert!(told.is_empty(), "{}", told.join("\n"));
 }
 
+/// Only masked: nothing in the values says that they were ever treated.
+const MASKED_ONLY: &str = r#"
+version: 1
+roles:
+  - { name: app, match: { user: "app_*" } }
+  - { name: support, match: { user: "support_*" } }
+tables:
+  public.people:
+    columns:
+      notes: { show: { app: plain, "*": { mask: redact } } }
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d05_what_is_masked_only_stays_hidden_under_another_name() {
+    let changes = [
+        ("ALTER TABLE people RENAME TO persons", "persons", "notes"),
+        (
+            "ALTER TABLE people RENAME notes TO lines",
+            "people",
+            "lines",
+        ),
+        (
+            "ALTER TABLE people RENAME notes TO lines; ALTER TABLE people RENAME remark TO notes",
+            "people",
+            "lines",
+        ),
+        (
+            "ALTER TABLE people RENAME TO persons; CREATE TABLE people (id int, notes text); GRANT ALL ON people TO PUBLIC",
+            "persons",
+            "notes",
+        ),
+    ];
+    for (change, table, column) in changes {
+        let site = Site::with_policy(MASKED_ONLY).await;
+        let superuser = site.superuser().await;
+        superuser.batch_execute(change).await.unwrap();
+        let name = format!("public.{table}.{column}");
+        site.until_ready(change, |page| {
+            page.contains(" 503 ") && page.contains(&name)
+        })
+        .await;
+        for login in [&site.app, &site.support] {
+            let client = site.login(login).await;
+            for text in [
+                format!("SELECT {column} FROM {table}"),
+                format!("SELECT {column} || '' FROM {table}"),
+                format!("SELECT * FROM {table}"),
+                format!("SELECT {table}::text FROM {table}"),
+                format!("UPDATE {table} SET {column} = 'x'"),
+            ] {
+                for answer in both(&client, &text).await {
+                    assert_eq!(answer.sqlstate(), "55000", "{change}: {text}");
+                }
+            }
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn d07_a_value_that_looks_sealed_is_data() {
     let site = Site::new().await;

@@ -160,17 +160,19 @@ pub(super) fn unlike_stored(rule: &Rule, attribute: &Attribute) -> Vec<Hindrance
             how,
             "bring it back to what apply left, or restore the column",
         ),
-        (Store::Plain, Stored::Plain) => Vec::new(),
+        (Store::Plain, Stored::Plain | Stored::OnRecord { .. }) => Vec::new(),
         (Store::Plain, Stored::Sealed { .. } | Stored::Tokenised { .. }) => hindrance(
             Obstacle::NotReverted,
             "the policy stores it plain, the database holds it sealed or tokenised",
             "run `pgveil revert`, or write how it is stored",
         ),
-        (Store::Encrypt { .. } | Store::Tokenise(_), Stored::Plain) => hindrance(
-            Obstacle::NotApplied,
-            "the policy seals or tokenises it, the database holds it plain",
-            "run `pgveil apply`",
-        ),
+        (Store::Encrypt { .. } | Store::Tokenise(_), Stored::Plain | Stored::OnRecord { .. }) => {
+            hindrance(
+                Obstacle::NotApplied,
+                "the policy seals or tokenises it, the database holds it plain",
+                "run `pgveil apply`",
+            )
+        }
         (store, Stored::Sealed { treatment, .. } | Stored::Tokenised { treatment, .. })
             if store.recorded().as_deref() != Some(treatment.as_str()) =>
         {
@@ -216,7 +218,7 @@ pub(super) fn unlike_domain(
 ) -> Option<Hindrance> {
     let recorded = match &attribute.stored {
         Stored::Sealed { domain, .. } | Stored::Tokenised { domain, .. } => *domain,
-        Stored::Plain | Stored::Altered { .. } => return None,
+        Stored::Plain | Stored::OnRecord { .. } | Stored::Altered { .. } => return None,
     };
     if rule.store == Store::Plain {
         return None;

@@ -397,6 +397,43 @@ fn a_policy_treats_tables() {
     }
 }
 
+/// The table with a column `b` that is on record as `recorded`, and the policy's only column `a` beside it.
+fn on_record(recorded: (&str, &str)) -> Relation {
+    let (relation, attribute) = recorded;
+    let mut other = plain("b", TEXT);
+    other.stored = Stored::OnRecord {
+        name: AttributeName::new(RelationName::new("public", relation), attribute),
+    };
+    table(vec![plain("a", TEXT), other])
+}
+
+#[test]
+fn what_was_shown_masked_is_known_under_another_name() {
+    let policy = "      a: { show: { app: plain, '*': { mask: redact } } }\n";
+    let (bound, faults) = bound(policy, on_record(("t", "a")));
+    assert_eq!(faults.len(), 1);
+    assert_eq!(faults[0].obstacle, Obstacle::Renamed);
+    assert_eq!(faults[0].attribute.to_string(), "public.t.b");
+    assert!(bound.attribute(16400, 2).unwrap().not_ready.is_some());
+    assert!(!bound.is_ready());
+}
+
+#[test]
+fn a_record_of_what_the_policy_does_not_name_says_nothing() {
+    let policy = "      a: { show: { app: plain, '*': { mask: redact } } }\n";
+    let (bound, faults) = bound(policy, on_record(("t", "c")));
+    assert_eq!(faults, []);
+    assert!(bound.attribute(16400, 2).is_none());
+}
+
+#[test]
+fn what_was_renamed_and_is_named_anew_is_ready() {
+    let policy = "      a: { show: { app: plain, '*': null } }\n      b: { show: { app: plain, '*': null } }\n";
+    let (bound, faults) = bound(policy, on_record(("t", "a")));
+    assert_eq!(faults, []);
+    assert!(bound.is_ready());
+}
+
 #[test]
 fn a_missing_table_is_told_with_the_nearest() {
     let mut relation = table(vec![plain("a", TEXT)]);
