@@ -5,7 +5,7 @@
 
 Clients read and write untouched, sealed, tokenised and masked columns, make mistakes, are refused, cancel, vanish in the
 middle of a statement, and give wrong passwords. Every error must be one of those that are due; what is read must be
-what was written. Samples memory, open files, threads and sessions of pgveil, fits a line through each after a warm-up, and
+what was written. Samples memory, open files, threads and tasks of pgveil, fits a line through each after a warm-up, and
 fails when one rises. Needs PostgreSQL's server programs, psql, psycopg 3, and Linux' /proc.
 """
 
@@ -201,7 +201,7 @@ def sample(place, load, seconds):
     told = 0
     while (now := time.monotonic() - started) < seconds and place.process.poll() is None:
         for name, value in [("RSS MiB", kib(place.pid, "VmRSS") / 1024), ("open files", place.open_files()),
-                            ("threads", kib(place.pid, "Threads"))]:
+                            ("threads", kib(place.pid, "Threads")), ("tasks", place.metric("pgveil_tasks"))]:
             series[name].append((now, value))
         if now >= told:
             told += 300

@@ -38,6 +38,7 @@ struct Inner {
     sessions: IntGauge,
     logins: IntCounterVec,
     audit_lag: IntGauge,
+    tasks: IntGauge,
     policy_info: IntGaugeVec,
     alarms: IntCounterVec,
     roles: Names,
@@ -119,6 +120,7 @@ impl Inner {
             sessions: gauge(&r, "pgveil_sessions", "Sessions logged in now"),
             logins: counters(&r, "pgveil_logins_total", LOGINS, &["method", "outcome"]),
             audit_lag: gauge(&r, "pgveil_audit_lag_records", AUDIT_LAG),
+            tasks: gauge(&r, "pgveil_tasks", TASKS),
             policy_info: registered(
                 &r,
                 IntGaugeVec::new(
@@ -145,6 +147,8 @@ const VALUES: &str = "Values of treated attributes, by domain and what was done 
 const REFUSALS: &str = "Refused statements, by reason";
 const LOGINS: &str = "Logins, by method and outcome";
 const AUDIT_LAG: &str = "Audit records handed to the writer and not yet written";
+const TASKS: &str =
+    "Tasks of the runtime: one a client, those that look after databases, files and the audit";
 const POLICY_INFO: &str = "1 for the policy in force of a database";
 
 impl Default for Metrics {
@@ -225,6 +229,11 @@ impl Metrics {
         self.0.audit_lag.add(change);
     }
 
+    /// So many tasks of the runtime live.
+    pub fn tasks(&self, alive: usize) {
+        self.0.tasks.set(i64::try_from(alive).unwrap_or(i64::MAX));
+    }
+
     /// This version (a digest of its text, say) of a policy is in force for the database.
     pub fn policy(&self, database: &DatabaseName, version: &str, in_force: bool) {
         let database = self.0.databases.bounded(database.as_str());
@@ -285,6 +294,7 @@ mod tests {
         metrics.refusal(Reason::of_word("policy"));
         metrics.login(LoginMethod::Scram, LoginOutcome::Done);
         metrics.audit_lag(3);
+        metrics.tasks(9);
         metrics.policy(&DatabaseName::new("crm"), "1a2b", true);
         metrics.alarm(Alarm::NotAuthentic);
         let session = metrics.session();
@@ -300,6 +310,7 @@ mod tests {
             "pgveil_sessions 1",
             "pgveil_logins_total{method=\"scram_sha_256\",outcome=\"done\"} 1",
             "pgveil_audit_lag_records 3",
+            "pgveil_tasks 9",
             "pgveil_policy_info{database=\"crm\",version=\"1a2b\"} 1",
             "pgveil_alarms_total{kind=\"not_authentic\"} 1",
         ] {

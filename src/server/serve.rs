@@ -298,7 +298,14 @@ fn address_of(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr, S
 fn pages(service: &Arc<Service>, metrics: &Metrics) -> Pages {
     let (metrics, service) = (metrics.clone(), Arc::clone(service));
     Pages {
-        metrics: Arc::new(move || metrics.render()),
+        metrics: Arc::new(move || {
+            metrics.tasks(
+                tokio::runtime::Handle::current()
+                    .metrics()
+                    .num_alive_tasks(),
+            );
+            metrics.render()
+        }),
         not_ready: Arc::new(move || not_ready(&service)),
     }
 }
