@@ -7,7 +7,7 @@ use std::error::Error;
 
 use bytes::BytesMut;
 use pgveil::mask::{Generalise, Mask};
-use pgveil::types::{self, LogicalType, TextSettings};
+use pgveil::types::{self, LogicalType, NamedType, TextSettings};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::strategy::ValueTree;
@@ -214,6 +214,13 @@ fn values(ty: LogicalType) -> BoxedStrategy<Vec<u8>> {
     match ty {
         LogicalType::Text | LogicalType::Varchar(None) => texts(usize::MAX),
         LogicalType::Varchar(Some(n)) => texts(n as usize),
+        LogicalType::Citext(_) => texts(usize::MAX),
+        LogicalType::Char(limit) => texts(limit.unwrap_or(u32::MAX) as usize)
+            .prop_map(move |text| types::coerce(ty, text, true).expect("a text"))
+            .boxed(),
+        LogicalType::Enum(named) => select(named.labels.clone())
+            .prop_map(String::into_bytes)
+            .boxed(),
         LogicalType::Date => days().prop_map(|day| day.to_be_bytes().to_vec()).boxed(),
         LogicalType::Timestamp(_) | LogicalType::Timestamptz(_) => microseconds()
             .prop_map(move |us| {
@@ -253,6 +260,7 @@ fn masks(ty: LogicalType) -> Vec<Mask> {
         partial(0, 4, '•'),
         partial(3, 0, '\''),
         partial(2, 2, '\\'),
+        partial(1, 0, ' '),
         partial(10_485_760, 10_485_760, '*'),
         Mask::Email,
         Mask::Phone,
@@ -323,6 +331,8 @@ const HOSTILE: &str = r#"
     CREATE DOMAIN hostile.text AS pg_catalog.int4;
     CREATE DOMAIN hostile.date AS pg_catalog.int4;
     CREATE COLLATION hostile."C" FROM pg_catalog."POSIX";
+    CREATE EXTENSION citext SCHEMA public;
+    CREATE TYPE public."Mood" AS ENUM ('hidden', '42', 'o''cl\ock', '隐', 'so so');
     CREATE COLLATION public.nondeterministic (PROVIDER = icu, LOCALE = 'und-u-ks-level1', DETERMINISTIC = false);
 "#;
 
@@ -464,6 +474,38 @@ async fn text_of_another_collation() {
 async fn varchar() {
     try_type(LogicalType::Varchar(Some(5)), "").await;
     try_type(LogicalType::Varchar(Some(40)), "").await;
+}
+
+#[tokio::test]
+async fn char_padded_and_not() {
+    try_type(LogicalType::Char(Some(5)), "").await;
+    try_type(LogicalType::Char(Some(40)), "COLLATE \"en-x-icu\"").await;
+    try_type(LogicalType::Char(None), "").await;
+}
+
+fn named(sql: &str, labels: &[&str]) -> &'static NamedType {
+    let named = NamedType {
+        oid: 0,
+        array_oid: 0,
+        sql: sql.to_owned(),
+        labels: labels.iter().map(ToString::to_string).collect(),
+    };
+    named.keep().expect("few types")
+}
+
+#[tokio::test]
+async fn citext_is_masked_as_text() {
+    let citext = LogicalType::Citext(named("public.citext", &[]));
+    try_type(citext, "").await;
+    try_type(citext, "COLLATE \"en-x-icu\"").await;
+}
+
+#[tokio::test]
+async fn an_enum_is_masked_by_its_labels() {
+    let labels = ["hidden", "42", "o'cl\\ock", "隐", "so so"];
+    let mood = LogicalType::Enum(named("public.\"Mood\"", &labels));
+    assert_eq!(masks(mood).len(), 4, "{:?}", masks(mood));
+    try_type(mood, "").await;
 }
 
 #[tokio::test]

@@ -334,6 +334,78 @@ impl ToSql for Sent {
     tokio_postgres::types::to_sql_checked!();
 }
 
+/// One table masked by SQL and one that is sealed and masked in the result.
+const TWINS: &str = "
+CREATE EXTENSION citext;
+CREATE TYPE mood AS ENUM ('ok', 'so so', 'bad');
+CREATE TABLE plain (id int PRIMARY KEY, code char(8), tag bpchar, mail citext, mood mood);
+CREATE TABLE sealed (LIKE plain INCLUDING ALL);
+INSERT INTO plain VALUES (1, 'Anna', 'Anna  ', 'Anna@Example.com', 'ok'), (2, '', ' ', '', 'so so'),
+    (3, NULL, NULL, NULL, NULL);
+INSERT INTO sealed SELECT * FROM plain;
+GRANT ALL ON ALL TABLES IN SCHEMA public TO PUBLIC;
+";
+
+fn twins_policy() -> String {
+    let head = "version: 1\nroles:\n  - { name: app, match: { user: \"app_*\" } }\n  - { name: desk, match: { user: \"desk_*\" } }\ntables:\n";
+    let table = |name: &str, store: &str| {
+        let columns: String = [
+            ("code", "{ partial: { first: 1 } }"),
+            ("tag", "{ partial: { last: 1 } }"),
+            ("mail", "email"),
+            ("mood", "{ constant: bad }"),
+        ]
+        .map(|(column, mask)| {
+            format!(
+                "      {column}: {{ {store}show: {{ app: plain, desk: {{ mask: {mask} }} }} }}\n"
+            )
+        })
+        .concat();
+        format!("  public.{name}:\n    columns:\n{columns}")
+    };
+    format!(
+        "{head}{}{}",
+        table("plain", ""),
+        table("sealed", "store: encrypt, ")
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chars_citexts_and_enums_are_masked_alike_stored_plain_and_sealed() {
+    let place = Place::new(TWINS, &twins_policy()).await;
+    let direct = support::connect(&place.superuser).await;
+    let columns = "SELECT code, tag, mail, mood, code || '.' FROM";
+    let expected = "SELECT c::char(8), t::bpchar, m::citext, o::mood, c::char(8) || '.' FROM \
+         (VALUES ('A***', '***a', 'A***@Example.com', 'bad'), ('', '', '***', 'bad'), (NULL, NULL, NULL, NULL)) v (c, t, m, o)";
+    let sql = format!("{columns} plain ORDER BY id");
+    let shown = in_text(&place.desk, &sql).await;
+    assert_eq!(shown, in_text(&direct, expected).await);
+    assert_eq!(shown[0][0].as_deref(), Some("A***    "));
+    // What is sealed is shown and nothing is computed with it.
+    let columns = "SELECT code, tag, mail, mood FROM";
+    let sql = format!("{columns} sealed ORDER BY id");
+    let sealed = in_text(&place.desk, &sql).await;
+    let firsts = |rows: &[Row]| rows.iter().map(|r| r[..4].to_vec()).collect::<Vec<_>>();
+    assert_eq!(sealed, firsts(&shown));
+    for table in ["plain", "sealed"] {
+        let sql = format!("{columns} {table} ORDER BY id");
+        let ours = place.desk.prepare(&sql).await.expect(&sql);
+        let sql = format!("{columns} plain");
+        let theirs = direct.prepare(&sql).await.expect(&sql);
+        for (ours, theirs) in ours.columns().iter().zip(theirs.columns()) {
+            assert_eq!(ours.type_(), theirs.type_());
+            assert_eq!(ours.type_modifier(), theirs.type_modifier());
+        }
+        let rows = place.desk.query(&ours, &[]).await.expect(&sql);
+        let binary = rows.iter().map(|row| {
+            let value = |i| row.get::<_, Option<Wire>>(i);
+            let text = |Wire(bytes)| String::from_utf8(bytes).expect("a text");
+            (0..4).map(|i| value(i).map(text)).collect::<Row>()
+        });
+        assert_eq!(binary.collect::<Vec<_>>(), sealed, "{table}");
+    }
+}
+
 fn sent(ty: LogicalType, text: &str) -> Sent {
     let canonical = types::from_text(ty, text.as_bytes(), &TextSettings::default());
     Sent(types::to_binary(ty, &canonical.expect(text)).expect(text))

@@ -4,7 +4,7 @@
 //! any two of which one blank or one hyphen may stand. Whether the Luhn digit is right does not matter: a number
 //! written down wrongly is as sensitive as a right one. Any other text becomes `***`.
 //!
-//! For text and varchar of at least three characters. What is left: four digits, how many there are, and the
+//! For texts of at least three characters. What is left: four digits, how many there are, and the
 //! grouping.
 
 use super::redact::MASKED;

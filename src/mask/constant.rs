@@ -1,10 +1,10 @@
 //! `constant`: every value becomes one and the same, which the policy gives as text and PostgreSQL must accept as
-//! a value of the attribute's type (a `varchar(n)` must hold it whole).
+//! a value of the attribute's type (a `varchar(n)` must hold it whole, an enum must have it among its labels).
 //!
 //! Dates and times in the policy are read as `DateStyle` `ISO, MDY` and `TimeZone` `UTC` read them. What is left:
 //! whether there is a value.
 
-use super::{MaskFault, sql};
+use super::{MaskFault, is_text, sql};
 use crate::ident::quote_literal;
 use crate::types::{self, LogicalType, TextSettings, ValueFault};
 
@@ -17,11 +17,9 @@ pub(super) fn sql(constant: &str, ty: LogicalType, column: &str) -> Option<Strin
     // Printed again, so that no setting of the session decides how it is read.
     let text = types::to_text(ty, &canonical, &TextSettings::default()).ok()?;
     let literal = quote_literal(&String::from_utf8(text).ok()?);
-    Some(match ty {
-        LogicalType::Text | LogicalType::Varchar(_) => {
-            sql::of_column(&sql::text(column), &format!("{literal}::pg_catalog.text"))
-        }
-        _ => format!(
+    Some(match is_text(ty) {
+        true => sql::of_column(&sql::text(column), &format!("{literal}::pg_catalog.text")),
+        false => format!(
             "CASE WHEN ({column}) IS NULL THEN NULL ELSE {} END",
             sql::cast(&literal, ty)
         ),

@@ -3,7 +3,7 @@
 //! `anna@example.com` becomes `a***@example.com`, `@example.com` becomes `***@example.com`. A value without `@`
 //! is no address and becomes `***`. On a `varchar(n)` what is longer than n characters is cut.
 //!
-//! For text and varchar of at least three characters. What is left: the first character and the domain part.
+//! For texts of at least three characters. What is left: the first character and the domain part.
 
 use super::redact::MASKED;
 use super::sql;

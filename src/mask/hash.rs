@@ -1,6 +1,6 @@
 //! `hash`: a keyed hash of the value, always the same for the same value of one key domain.
 //!
-//! On text and varchar it is 32 hexadecimal digits (128 bits); a `varchar(n)` shorter than that keeps n of them, and
+//! On texts it is 32 hexadecimal digits (128 bits); a `varchar(n)` shorter than that keeps n of them, and
 //! must hold 16. On bytea it is 32 bytes, on uuid a UUID of version 8 (RFC 9562, section 5.8). It has no SQL form: a
 //! key in a statement would show in EXPLAIN and in the server's log.
 //!

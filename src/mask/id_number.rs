@@ -4,7 +4,7 @@
 //! digit or `X` (or `x`), and the older ones of fifteen digits. Whether the check digit is right does not matter: a
 //! number written down wrongly is as personal as a right one. Any other text becomes `***`.
 //!
-//! For text and varchar of at least three characters. What is left: the last four characters, which are the number
+//! For texts of at least three characters. What is left: the last four characters, which are the number
 //! within the day (odd for men, even for women) and the check digit; region and birthday are hidden.
 
 use super::redact::MASKED;

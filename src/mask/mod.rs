@@ -4,6 +4,8 @@
 //! the same value; a property test against PostgreSQL holds the two equal (`tests/masks_against_postgresql.rs`).
 //! `regex` has none, for the server's regular expressions are others; `hash`, `noise` and `fake` have none, for their
 //! key would show in the server's log and in EXPLAIN. Masks count characters as PostgreSQL's `char_length` does: Unicode code points, in a database whose encoding is UTF8.
+//! What is said of texts holds for text, varchar, char and citext, and what is said of `varchar(n)` for `char(n)`. A char
+//! is masked without the spaces at its end, as PostgreSQL casts it to text, and what a mask gives is padded again.
 //! NULL stays NULL; a mask that gives NULL is not a mask but [`Show::Null`](crate::policy::decide::Show::Null).
 //!
 //! The SQL form names every function, operator and type with `pg_catalog`, so that no `search_path` changes it,
@@ -35,7 +37,7 @@ pub use self::keyed::MaskKey;
 pub use self::noise::Noise;
 pub use self::regex::Regex;
 
-use crate::types::LogicalType;
+use crate::types::{self, LogicalType, TypeClass};
 
 /// How a value is masked.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -134,11 +136,9 @@ impl Mask {
         match self {
             Self::Hash => {
                 let key = keyed()?;
-                match ty {
-                    LogicalType::Text | LogicalType::Varchar(_) => {
-                        on_text(ty, canonical, |text| hash::of_text(key, text))
-                    }
-                    _ => hash::apply(key, ty, canonical),
+                match is_text(ty) {
+                    true => on_text(ty, canonical, |text| hash::of_text(key, text)),
+                    false => hash::apply(key, ty, canonical),
                 }
             }
             Self::Noise(noise) => noise::apply(*noise, keyed()?, ty, canonical),
@@ -192,6 +192,12 @@ impl Mask {
     /// # Errors
     /// Why it does not, as a fault of the policy.
     pub fn fits(&self, ty: LogicalType) -> Result<(), String> {
+        if matches!(ty, LogicalType::Enum(_)) && !matches!(self, Self::Constant(_)) {
+            return Err(format!(
+                "a mask of the enum {} has to give one of its labels: only `constant` can",
+                ty.sql()
+            ));
+        }
         match self {
             Self::Redact => text_of_at_least(redact::MASKED_CHARACTERS, "redact", ty),
             Self::Partial { first, last, with } => {
@@ -214,37 +220,44 @@ impl Mask {
     }
 }
 
+/// Whether it is a text to the masks: what PostgreSQL makes text of without a loss.
+fn is_text(ty: LogicalType) -> bool {
+    matches!(
+        ty.class(),
+        TypeClass::Text | TypeClass::Char | TypeClass::Citext
+    )
+}
+
 /// Runs a mask over text, and cuts what it gives to the type's length as an explicit cast to it would.
 fn on_text(
     ty: LogicalType,
     canonical: &[u8],
     mask: impl FnOnce(&str) -> String,
 ) -> Result<Vec<u8>, MaskFault> {
-    let characters_max = match ty {
-        LogicalType::Text | LogicalType::Varchar(None) => None,
-        LogicalType::Varchar(Some(n)) => Some(n),
-        _ => return Err(MaskFault::Misfit),
-    };
-    let text = std::str::from_utf8(canonical).map_err(|_| MaskFault::Malformed)?;
-    let mut masked = mask(text);
-    if let Some(n) = characters_max
-        && let Some((end, _)) = masked.char_indices().nth(n as usize)
-    {
-        masked.truncate(end);
+    if !is_text(ty) {
+        return Err(MaskFault::Misfit);
     }
-    Ok(masked.into_bytes())
+    let text = std::str::from_utf8(canonical).map_err(|_| MaskFault::Malformed)?;
+    // Cast to text, a char has no spaces at its end (varchar.c, rtrim1).
+    let text = match ty.class() {
+        TypeClass::Char => text.trim_end_matches(' '),
+        _ => text,
+    };
+    types::coerce(ty, mask(text).into_bytes(), true).map_err(|_| MaskFault::Malformed)
 }
 
-/// Refuses types that are not text, and a `varchar(n)` too short for what the mask gives.
+/// Refuses types that are not text, and a length too short for what the mask gives.
 fn text_of_at_least(characters: u32, mask: &str, ty: LogicalType) -> Result<(), String> {
     match ty {
-        LogicalType::Text | LogicalType::Varchar(None) => Ok(()),
-        LogicalType::Varchar(Some(n)) if n >= characters => Ok(()),
-        LogicalType::Varchar(Some(n)) => Err(format!(
-            "the mask `{mask}` gives {characters} characters, which varchar({n}) cannot hold"
-        )),
+        LogicalType::Varchar(Some(n)) | LogicalType::Char(Some(n)) if n < characters => {
+            Err(format!(
+                "the mask `{mask}` gives {characters} characters, which {} cannot hold",
+                ty.sql()
+            ))
+        }
+        _ if is_text(ty) => Ok(()),
         _ => Err(format!(
-            "the mask `{mask}` is for text and varchar; this attribute is {}",
+            "the mask `{mask}` is for texts; this attribute is {}",
             sql::type_name(ty)
         )),
     }
@@ -267,11 +280,57 @@ mod tests {
     }
 
     #[test]
+    fn a_char_is_masked_without_what_pads_it() {
+        let of = |limit, text: &str| {
+            let mask = Mask::Partial {
+                first: 1,
+                last: 1,
+                with: '*',
+            };
+            mask.apply(LogicalType::Char(limit), text.as_bytes(), None)
+        };
+        assert_eq!(of(Some(9), "Anna"), Ok(b"A**a".to_vec()));
+        assert_eq!(of(None, "Anna  "), Ok(b"A**a".to_vec()));
+        let ty = LogicalType::Char(Some(4));
+        assert_eq!(Mask::Email.apply(ty, b"a@b", None), Ok(b"a***".to_vec()));
+    }
+
+    #[test]
+    fn of_an_enum_only_a_label_is_a_mask() {
+        let mood = crate::types::NamedType {
+            oid: 1,
+            array_oid: 2,
+            sql: "public.mood".to_owned(),
+            labels: vec!["ok".to_owned(), "bad".to_owned()],
+        };
+        let mood = LogicalType::Enum(mood.keep().expect("few types"));
+        let constant = |label: &str| Mask::Constant(label.to_owned());
+        assert_eq!(constant("ok").fits(mood), Ok(()));
+        assert_eq!(
+            constant("ok").sql(mood, "c").as_deref(),
+            Some("(CASE WHEN (c) IS NULL THEN NULL ELSE ('ok')::public.mood END)::public.mood")
+        );
+        assert_eq!(
+            constant("OK").fits(mood).unwrap_err(),
+            "the mask `constant` must be a value of type public.mood: invalid input value for enum public.mood"
+        );
+        assert_eq!(
+            Mask::Redact.fits(mood).unwrap_err(),
+            "a mask of the enum public.mood has to give one of its labels: only `constant` can"
+        );
+        for mask in [Mask::Redact, Mask::Hash, Mask::Phone] {
+            assert!(mask.fits(mood).is_err());
+            assert_eq!(mask.sql(mood, "c"), None);
+        }
+    }
+
+    #[test]
     fn a_misfit_is_said_and_has_no_form() {
         for ty in [
             LogicalType::Int4,
             LogicalType::Jsonb,
             LogicalType::Varchar(Some(2)),
+            LogicalType::Char(Some(2)),
         ] {
             assert!(Mask::Redact.fits(ty).is_err());
             assert_eq!(Mask::Redact.sql(ty, "c"), None);

@@ -7,7 +7,7 @@
 //! - In any other text each word (what stands between white space) keeps its first character and becomes `***`
 //!   after it, however long it is; white space stays: `Anna Lee` → `A*** L***`, `J.` → `J***`.
 //!
-//! On a `varchar(n)` what is longer than n characters is cut. For text and varchar.
+//! On a `varchar(n)` what is longer than n characters is cut. For texts.
 
 use super::redact::MASKED;
 use super::sql;

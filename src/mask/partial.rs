@@ -4,7 +4,7 @@
 //! `partial { last: 4 }` shows `4539148803436467` as `************6467`. Where first + last cover the whole value,
 //! nothing would be hidden: then every character is replaced.
 //!
-//! For text and varchar. What is left: the kept characters and the length.
+//! For texts. What is left: the kept characters and the length.
 
 use super::sql;
 use crate::limits::MASK_KEPT_CHARACTERS_MAX;

@@ -5,7 +5,7 @@
 //!
 //! Digits are the ASCII ones, the full-width ones (`０`–`９`), and the Arabic, Persian and Devanagari ones.
 //!
-//! For text and varchar. What is left: four digits, how many there are, and everything that is no digit.
+//! For texts. What is left: four digits, how many there are, and everything that is no digit.
 
 use super::sql;
 

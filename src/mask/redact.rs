@@ -1,6 +1,6 @@
 //! `redact`: every value becomes `***`, an empty one too.
 //!
-//! For text and varchar; `varchar(n)` must hold three characters. What is left: whether there is a value.
+//! For texts; a `varchar(n)` must hold three characters. What is left: whether there is a value.
 
 use super::sql;
 

@@ -7,7 +7,7 @@
 //! A text in which nothing is found becomes `***`, because what the pattern does not know is not known to be
 //! harmless; with `unmatched: keep` it stays as it is. On a `varchar(n)` what is longer than n characters is cut.
 //!
-//! For text and varchar of at least three characters. What is left: whatever the pattern does not find, and what
+//! For texts of at least three characters. What is left: whatever the pattern does not find, and what
 //! `with` puts back of it.
 
 use std::hash::{Hash, Hasher};

@@ -11,7 +11,7 @@
 //! many values two may be shown alike. On a `varchar(n)` a name, company or address longer than n characters is cut.
 //! It has no SQL form: a key in a statement would show in EXPLAIN and in the server's log.
 //!
-//! For text and varchar of at least eight characters, of 40 for e-mails, of 17 for telephone numbers. What is left:
+//! For texts of at least eight characters, of 40 for e-mails, of 17 for telephone numbers. What is left:
 //! which values are equal, and the language. A change of the lists changes what is shown, and so is a change of the
 //! format.
 

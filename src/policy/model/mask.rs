@@ -7,6 +7,10 @@ use crate::document::shapes::{At, Short, Shorthand};
 
 /// One way from a value to what a role may see of it. Masks count characters, not bytes.
 ///
+/// What is said of text holds for `text`, `varchar`, `char(n)`, `bpchar` and `citext`, and what is said of a
+/// `varchar(n)` for a `char(n)`: it is masked without the spaces that pad it, and padded again. Of an enum only
+/// `constant` is a mask, with one of its labels.
+///
 /// `hash`, `noise`, `fake` and `regex` are put on in the result only: of a column stored plain that a role is shown
 /// so, it may select the column itself and nothing else, unless `compare` says more. The first three have a key, that
 /// of the column's domain; `pgveil apply` makes it.
@@ -26,12 +30,14 @@ pub enum Mask {
     /// Keeps the first letter of each word, or the family name of a Chinese name: `A*** L***`, `王**`. Leaks them,
     /// how many words there are, and a Chinese name's length.
     Name,
-    /// Always this text. Example: `{ constant: "hidden" }`.
+    /// Always this text, which must be a value of the column's type: of an enum one of its labels. Example:
+    /// `{ constant: "hidden" }`.
     Constant(#[schemars(with = "Scalar")] At<String>),
     /// A coarser value of the same type. Example: `{ generalise: year }`. Leaks the coarser value.
     Generalise(At<Generalise>),
-    /// A keyed hash, always the same for the same value: 32 hexadecimal digits on text, of which a `varchar(n)`
-    /// holds at least 16; a UUID on `uuid`, 32 bytes on `bytea`. Leaks which values are equal.
+    /// A keyed hash, always the same for the same value (of a `citext` as it is written): 32 hexadecimal digits on
+    /// text, of which a `varchar(n)` holds at least 16; a UUID on `uuid`, 32 bytes on `bytea`. Leaks which values
+    /// are equal.
     Hash,
     /// A number or moment near the value, always the same for the same value, of the same type. `noise` alone is
     /// 10 percent of a number, 30 days of a date or timestamp. Example: `{ noise: { percent: 5 } }`. Leaks the
