@@ -41,6 +41,7 @@ fn main() {
     for comparison in [Comparison::Never, Comparison::Bytes, Comparison::Heads] {
         let binding = Binding {
             class: TypeClass::Text,
+            element: None,
             attribute: Some(AttributeId(1)),
             comparison,
         };

@@ -142,6 +142,7 @@ impl Stage {
         let keys = self.keyring.domain(&treated.domain).expect("a domain");
         let binding = Binding {
             class: treated.logical.class(),
+            element: treated.logical.element_class(),
             attribute: treated
                 .domain_is_own
                 .then(|| self.keyring.attribute_id(&treated.name).expect("a number")),

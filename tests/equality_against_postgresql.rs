@@ -6,7 +6,9 @@ mod support;
 use pgveil::ident::{DomainName, KeyVersion};
 use pgveil::keyring::{KdfParameters, Keyring, Passphrase, create_with};
 use pgveil::seal::{Binding, Comparison, HEAD_BYTES, Sealer};
-use pgveil::types::{Equality, LogicalType, TextSettings, coerce, from_text, normal};
+use pgveil::types::{
+    ArrayType, Equality, LogicalType, TextSettings, array, coerce, from_text, normal,
+};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
@@ -57,6 +59,7 @@ async fn agrees(logical: LogicalType, texts: BoxedStrategy<String>) {
     let keys = keyring.domain(&DomainName::new("d")).expect("a domain");
     let binding = Binding {
         class: logical.class(),
+        element: logical.element_class(),
         attribute: None,
         comparison,
     };
@@ -80,8 +83,9 @@ async fn agrees(logical: LogicalType, texts: BoxedStrategy<String>) {
         for (j, other) in (1i64..).zip(0..texts.len()) {
             let expected = server.contains(&(i, j));
             let what = format!("{logical:?}: {:?} and {:?}", texts[one], texts[other]);
-            let normals =
-                [one, other].map(|n| normal(logical.class(), &canonical[n]).expect("known"));
+            let normals = [one, other].map(|n| {
+                normal(logical.class(), logical.element_class(), &canonical[n]).expect("known")
+            });
             assert_eq!(normals[0] == normals[1], expected, "{what}");
             assert_eq!(decides(&sealed[other]), expected, "{what}");
             equal += usize::from(expected && i != j);
@@ -330,4 +334,60 @@ async fn other_types_are_equal_as_the_server_says() {
         "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a12",
     ]);
     agrees(LogicalType::Uuid, ids).await;
+}
+
+/// Arrays of few different elements: empty, with NULLs, with other bounds.
+fn arrays(elements: BoxedStrategy<String>) -> BoxedStrategy<String> {
+    let element = prop::option::weighted(0.8, elements.prop_map(String::into_bytes));
+    let lower = prop::sample::select(vec![1, 1, 1, 0, -1, 2]);
+    (prop::collection::vec(element, 0..3), lower)
+        .prop_map(|(elements, lower)| {
+            let text = String::from_utf8(array::to_text(&elements)).expect("a text");
+            let last = lower + elements.len() as i64 - 1;
+            match elements.is_empty() || lower == 1 {
+                true => text,
+                false => format!("[{lower}:{last}]={text}"),
+            }
+        })
+        .boxed()
+}
+
+async fn arrays_agree(element: LogicalType, elements: BoxedStrategy<String>) {
+    let array = ArrayType {
+        oid: element.array_oid(),
+        element_oid: element.oid(),
+        element,
+    };
+    let array = LogicalType::Array(array.keep().expect("few types"));
+    agrees(array, arrays(elements)).await;
+}
+
+#[tokio::test]
+async fn arrays_are_equal_as_the_server_says() {
+    let scaled = LogicalType::Numeric {
+        precision: 8,
+        scale: 2,
+    };
+    let written = || chosen(&["0", "-0.0", "1", "1.0", "1e0", "1.5", "1.50", "NaN", "nan"]);
+    arrays_agree(LogicalType::NumericAny, written()).await;
+    arrays_agree(scaled, written()).await;
+    arrays_agree(LogicalType::Float8, written()).await;
+    arrays_agree(LogicalType::Float4, written()).await;
+    let lengths = chosen(&[
+        "1 mon",
+        "30 days",
+        "29 days 24:00",
+        "1 day",
+        "24:00",
+        "-1 mon",
+    ]);
+    arrays_agree(interval(), lengths).await;
+    let texts = || chosen(&["a", "a ", "a  ", "", " ", "A", "NULL", "a\"", "{}"]);
+    arrays_agree(LogicalType::Char(None), texts()).await;
+    arrays_agree(LogicalType::Char(Some(3)), texts()).await;
+    arrays_agree(LogicalType::Text, texts()).await;
+    let documents = chosen(&["1", "1.0", "{\"a\": 1.0}", "{\"a\":1.00}", "[]", "\"1.0\""]);
+    arrays_agree(LogicalType::Jsonb, documents).await;
+    let instants = chosen(&["2024-01-01 00:00+00", "2024-01-01 01:00+01", "infinity"]);
+    arrays_agree(LogicalType::Timestamptz(None), instants).await;
 }

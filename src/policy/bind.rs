@@ -14,7 +14,7 @@ use super::rule::{Policy, Rule};
 use crate::catalog::{Attribute, Relation, Snapshot, Stored};
 use crate::document::{Fault, Position, nearest};
 use crate::ident::{AttributeName, DomainId, DomainName, KeyVersion};
-use crate::types::{Equality, LogicalType, TypeClass};
+use crate::types::{ArrayType, Equality, LogicalType, TypeClass};
 
 /// What stands between an attribute and its policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -98,7 +98,7 @@ struct Binder<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Form {
     class: TypeClass,
-    /// a numeric's canonical form has the digits of its scale
+    /// a numeric's canonical form has the digits of its scale, in an array too
     scale: Option<i16>,
     /// whether equality lies in the canonical form or in a term
     equality: Equality,
@@ -112,6 +112,11 @@ impl Form {
     fn of(logical: LogicalType, store: &Store) -> Self {
         let scale = match logical {
             LogicalType::Numeric { scale, .. } => Some(scale),
+            // The server compares arrays of any two scales.
+            LogicalType::Array(ArrayType {
+                element: LogicalType::Numeric { scale, .. },
+                ..
+            }) => Some(*scale),
             _ => None,
         };
         let element = match logical {

@@ -130,15 +130,15 @@ column does not have of its own. Tokens are for `text` and `varchar`. A generate
 masked, not sealed or tokenised.
 
 PostgreSQL calls values of some types equal that are written differently: `numeric` without a scale, `float4`,
-`float8`, `interval`, `bpchar` without a length, `jsonb` (`1.0` and `1.00`, `1 mon` and `30 days`). With `equal` such a
-value carries a keyed term of its normal form, and comparisons go by the first 26 bytes of what is stored:
+`float8`, `interval`, `bpchar` without a length, `jsonb` (`1.0` and `1.00`, `1 mon` and `30 days`), and arrays of these,
+whose bounds and NULLs count. With `equal` such a value carries a keyed term of its normal form, and comparisons go by the first 26 bytes of what is stored:
 `pg_catalog.substring(column, 1, 26)`. `=`, `<>`, `IN`, `ANY`, `IS DISTINCT FROM`, `JOIN … ON` and
 `count(DISTINCT …)` work; `GROUP BY`, `DISTINCT`, `UNION`, `USING`, window partitions and `ON CONFLICT` on the column
 are refused. `apply` builds its indexes again over that expression, a `UNIQUE` constraint as a unique index; it refuses
 primary keys, foreign keys and deferrable constraints on the column. An index made later has to be on that expression.
 
 `equal` is refused on `json`, which has no equality, on `citext`, whose equality is the server's own `lower()`, and on
-arrays of what needs such a term.
+arrays of these.
 
 Sealed values are read and printed as the session's `DateStyle`, `TimeZone`, `IntervalStyle` and `bytea_output` say.
 Nothing reports `extra_float_digits`: floats are printed with the shortest digits that read back, and a session that may

@@ -47,6 +47,8 @@ pub enum Comparison {
 pub struct Binding {
     /// the type class of the domain
     pub class: TypeClass,
+    /// the class of an array's elements, by which arrays are equal; None of what is no array
+    pub element: Option<TypeClass>,
     /// the attribute's number, where the domain has this attribute only; None in a shared domain
     pub attribute: Option<AttributeId>,
     /// how the server compares what is stored
@@ -284,7 +286,7 @@ impl Sealer {
     }
 
     fn term(&self, key: &TermKey, canonical: &[u8]) -> Result<[u8; TERM_BYTES], SealFault> {
-        let normal = types::normal(self.binding.class, canonical);
+        let normal = types::normal(self.binding.class, self.binding.element, canonical);
         normal
             .map(|normal| key.term(&normal))
             .ok_or(SealFault::NotComparable)

@@ -28,6 +28,7 @@ fn keys<'k>(keyring: &'k Keyring, domain: &str) -> &'k DomainKeys {
 
 const TEXT: Binding = Binding {
     class: TypeClass::Text,
+    element: None,
     attribute: Some(AttributeId(7)),
     comparison: Comparison::Bytes,
 };
@@ -202,6 +203,7 @@ fn comparable_values_are_equal_bytes_and_others_are_not() {
 /// A document, whose equality lies in a term.
 const DOCUMENT: Binding = Binding {
     class: TypeClass::Jsonb,
+    element: None,
     attribute: Some(AttributeId(7)),
     comparison: Comparison::Heads,
 };
@@ -439,7 +441,7 @@ proptest! {
     ) {
         let (_folder, keyring) = keyring();
         let attribute = own.then_some(AttributeId(3));
-        let binding = Binding { class: TypeClass::Bytea, attribute, comparison };
+        let binding = Binding { class: TypeClass::Bytea, attribute, comparison, ..TEXT };
         let sealer = Sealer::new(keys(&keyring, "a"), binding).unwrap();
         let sealed = sealer.seal(&value).unwrap();
         prop_assert_eq!(sealed.len(), sealed_bytes(value.len(), comparison));
@@ -536,6 +538,7 @@ fn frozen_values_open_and_are_sealed_alike() {
             class: TypeClass::Integer,
             attribute: Some(AttributeId(3)),
             comparison: Comparison::Never,
+            ..TEXT
         },
     );
     let sealed = frozen(

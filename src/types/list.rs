@@ -100,6 +100,17 @@ pub(super) fn coerce(
     encode(&read.try_map(|one| coerce_one(array.element, one.to_vec(), explicit_cast))?)
 }
 
+/// A canonical array with each element that is not NULL replaced.
+///
+/// # Errors
+/// XX001 when the bytes are no array; 54000 when an element is too long to be counted.
+pub(super) fn with_each(
+    canonical: &[u8],
+    one: impl Fn(&[u8]) -> Vec<u8>,
+) -> Result<Vec<u8>, ValueFault> {
+    encode(&decode(canonical)?.try_map(|element| Ok(one(element)))?)
+}
+
 /// Canonical elements that were read elsewhere, as one canonical form.
 ///
 /// # Errors

@@ -157,6 +157,14 @@ impl LogicalType {
         }
     }
 
+    /// The class of an array's elements; None of what is no array.
+    pub fn element_class(self) -> Option<TypeClass> {
+        match self {
+            Self::Array(array) => Some(array.element.class()),
+            _ => None,
+        }
+    }
+
     /// How PostgreSQL's `=` of the type stands to identity of the canonical form.
     ///
     /// Two timetz are equal only with the same zone (date.c, timetz_cmp_internal), so identity follows. Equality of

@@ -5,23 +5,29 @@
 
 use std::borrow::Cow;
 
-use super::TypeClass;
+use super::{LogicalType, TypeClass, list};
 
-/// Whether [`normal`] knows the class.
-pub fn has_normal_form(class: TypeClass) -> bool {
-    normal(class, &[]).is_some()
+/// Whether [`normal`] knows the type's class.
+pub fn has_normal_form(logical: LogicalType) -> bool {
+    normal(logical.class(), logical.element_class(), &[]).is_some()
 }
 
-/// The normal form of a canonical value of the class; None where this version knows none.
-pub fn normal(class: TypeClass, canonical: &[u8]) -> Option<Cow<'_, [u8]>> {
+/// The normal form of a canonical value of the class, of an array with its elements' class; None where this version
+/// knows none.
+pub fn normal(
+    class: TypeClass,
+    element: Option<TypeClass>,
+    canonical: &[u8],
+) -> Option<Cow<'_, [u8]>> {
     match class {
         TypeClass::Jsonb => Some(Cow::Owned(document(canonical))),
         TypeClass::Char => Some(Cow::Owned(without_padding(canonical))),
         TypeClass::Numeric => Some(Cow::Owned(without_scale(canonical))),
         TypeClass::Float => Some(Cow::Owned(one_zero_and_one_nan(canonical))),
         TypeClass::Interval => Some(Cow::Owned(length_of(canonical))),
-        // The server's own lower(), by the collation of the database; no `=` at all; what its elements' class decides.
-        TypeClass::Citext | TypeClass::Json | TypeClass::Array => None,
+        TypeClass::Array => array(element?, canonical).map(Cow::Owned),
+        // The server's own lower(), by the collation of the database; no `=` at all.
+        TypeClass::Citext | TypeClass::Json => None,
         // Equality is identity.
         TypeClass::Text
         | TypeClass::Integer
@@ -37,6 +43,16 @@ pub fn normal(class: TypeClass, canonical: &[u8]) -> Option<Cow<'_, [u8]>> {
         | TypeClass::Enum
         | TypeClass::Bytea => Some(Cow::Borrowed(canonical)),
     }
+}
+
+/// An array: equal are those of equal bounds whose elements are equal, a NULL to a NULL (arrayfuncs.c, array_eq). So its
+/// normal form is that of an array of its elements' normal forms.
+fn array(element: TypeClass, canonical: &[u8]) -> Option<Vec<u8>> {
+    // A class without a normal form has none in an empty array either.
+    normal(element, None, &[])?;
+    let one = |value: &[u8]| normal(element, None, value).map_or_else(Vec::new, Cow::into_owned);
+    let elements = list::with_each(canonical, one);
+    Some(elements.unwrap_or_else(|_| canonical.to_vec()))
 }
 
 /// char: spaces at the end do not count (varchar.c, bpchareq).
@@ -148,7 +164,7 @@ mod tests {
             &TextSettings::default(),
         );
         let canonical = canonical.unwrap();
-        let normal = normal(TypeClass::Jsonb, &canonical).unwrap();
+        let normal = normal(TypeClass::Jsonb, None, &canonical).unwrap();
         String::from_utf8(normal.into_owned()).unwrap()
     }
 
@@ -184,7 +200,9 @@ mod tests {
             let normal = |text: &str| {
                 let canonical = from_text(logical, text.as_bytes(), &TextSettings::default());
                 let canonical = canonical.unwrap();
-                normal(logical.class(), &canonical).unwrap().into_owned()
+                normal(logical.class(), None, &canonical)
+                    .unwrap()
+                    .into_owned()
             };
             let [first, second, third] = texts.map(normal);
             assert_eq!(first, second, "{logical:?}");
@@ -195,7 +213,37 @@ mod tests {
 
     #[test]
     fn where_equality_is_identity_the_canonical_form_is_normal() {
-        let normal = normal(TypeClass::Bytea, b"1.0");
+        let normal = normal(TypeClass::Bytea, None, b"1.0");
         assert!(matches!(normal, Some(Cow::Borrowed(b"1.0"))));
+    }
+
+    /// What a term is made of stays: another form would find no value that is stored.
+    #[test]
+    fn frozen_normal_forms_of_arrays() {
+        use crate::types::ArrayType;
+        let array = |element: LogicalType| ArrayType {
+            oid: 1,
+            element_oid: element.oid(),
+            element,
+        };
+        let of = |element: LogicalType, text: &str| {
+            let logical = LogicalType::Array(array(element).keep().unwrap());
+            let canonical = from_text(logical, text.as_bytes(), &TextSettings::default()).unwrap();
+            let normal = normal(logical.class(), logical.element_class(), &canonical);
+            normal.map(hex::encode)
+        };
+        let number = |text| of(LogicalType::NumericAny, text).unwrap();
+        assert_eq!(
+            number("{1.50,NULL}"),
+            "00000001 0000000c 000200000000000000011388 ffffffff".replace(' ', "")
+        );
+        assert_eq!(number("{1.5,NULL}"), number("{1.500,NULL}"));
+        assert_eq!(number("{}"), "");
+        assert_ne!(number("{1,NULL}"), number("{1}"));
+        assert_ne!(number("[2:2]={1}"), number("{1}"));
+        let float = |text| of(LogicalType::Float8, text).unwrap();
+        assert_eq!(float("[0:1]={-0,NaN}"), float("[0:1]={0,nan}"));
+        assert_eq!(float("[0:0]={-0}"), "00000000000000080000000000000000");
+        assert_eq!(of(LogicalType::Json, "{}"), None);
     }
 }

@@ -128,6 +128,7 @@ impl AttributeKeys {
             Store::Encrypt { .. } => {
                 let binding = Binding {
                     class: treated.logical.class(),
+                    element: treated.logical.element_class(),
                     attribute: own_number(keyring, treated)?,
                     comparison: treated.comparison(),
                 };

@@ -138,7 +138,7 @@ pub(super) fn cut_float(
 fn no_equality(logical: LogicalType) -> Option<&'static str> {
     match logical.equality() {
         Equality::Identity => None,
-        Equality::NeedsTerm if has_normal_form(logical.class()) => None,
+        Equality::NeedsTerm if has_normal_form(logical) => None,
         Equality::NeedsTerm => Some("would be finer than PostgreSQL's equality"),
         Equality::None => Some("has no meaning: PostgreSQL has no equality for it"),
     }

@@ -31,6 +31,23 @@ const INET: TypeRef = TypeRef {
     typmod: -1,
 };
 
+const FLOATS: TypeRef = TypeRef {
+    oid: 1022,
+    typmod: -1,
+};
+const JSONS: TypeRef = TypeRef {
+    oid: 199,
+    typmod: -1,
+};
+
+/// `numeric(8,scale)[]`
+fn numerics(scale: i32) -> TypeRef {
+    TypeRef {
+        oid: 1231,
+        typmod: (8 << 16 | scale) + 4,
+    }
+}
+
 fn plain(name: &str, ty: TypeRef) -> Attribute {
     Attribute {
         name: name.into(),
@@ -334,6 +351,28 @@ fn cases() -> Vec<Case> {
             &[(
                 Unfit,
                 "f:11:7: public.t.b: in the domain `shared`, public.t.a has another kind of type (columns of one domain have one kind of type: text and varchar, int4 and int8, numerics of one scale, …)",
+            )],
+        ),
+        case(
+            "      a: { store: { encrypt: { domain: shared, search: [equal] } }, show: { '*': plain } }\n      b: { store: { encrypt: { domain: shared, search: [equal] } }, show: { '*': plain } }\n",
+            vec![
+                sealed("a", numerics(2), 1, "encrypt equal"),
+                sealed("b", numerics(3), 1, "encrypt equal"),
+            ],
+            &[(
+                Unfit,
+                "f:11:7: public.t.b: in the domain `shared`, public.t.a has another kind of type (columns of one domain have one kind of type: text and varchar, int4 and int8, numerics of one scale, …)",
+            )],
+        ),
+        case(
+            "      a: { store: { encrypt: { search: [equal] } }, show: { '*': plain } }\n      b: { store: { encrypt: { search: [equal] } }, show: { '*': plain } }\n",
+            vec![
+                sealed("a", FLOATS, 9, "encrypt equal"),
+                sealed("b", JSONS, 9, "encrypt equal"),
+            ],
+            &[(
+                Unfit,
+                "f:11:19: public.t.b: `equal` on json[] has no meaning: PostgreSQL has no equality for it (write `search: []`)",
             )],
         ),
         case(
