@@ -7,7 +7,7 @@ use pgveil::ident::{DomainName, KeyVersion};
 use pgveil::keyring::{KdfParameters, Keyring, Passphrase, create_with};
 use pgveil::seal::{Binding, Comparison, HEAD_BYTES, Sealer};
 use pgveil::types::{
-    ArrayType, Equality, LogicalType, TextSettings, array, coerce, from_text, normal,
+    ArrayType, Equality, LogicalType, ServerVersion, TextSettings, array, coerce, from_text, normal,
 };
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
@@ -68,7 +68,9 @@ async fn agrees(logical: LogicalType, texts: BoxedStrategy<String>) {
     let canonical: Vec<Vec<u8>> = texts
         .iter()
         .map(|text| from_text(logical, text.as_bytes(), &TextSettings::default()).expect("a value"))
-        .map(|value| coerce(logical, value, true).expect("a value that fits"))
+        .map(|value| {
+            coerce(logical, value, true, ServerVersion::default()).expect("a value that fits")
+        })
         .collect();
     let sealed: Vec<Vec<u8>> = canonical
         .iter()

@@ -7,7 +7,7 @@ use std::error::Error;
 
 use bytes::BytesMut;
 use pgveil::mask::{Generalise, Mask};
-use pgveil::types::{self, LogicalType, NamedType, TextSettings};
+use pgveil::types::{self, LogicalType, NamedType, ServerVersion, TextSettings};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::strategy::ValueTree;
@@ -206,7 +206,7 @@ fn numerics(precision: u16, scale: u16) -> BoxedStrategy<String> {
 fn read(ty: LogicalType, text: &str) -> Vec<u8> {
     let settings = TextSettings::default();
     let canonical = types::from_text(ty, text.as_bytes(), &settings).expect("a value");
-    types::coerce(ty, canonical, false).expect("a value of the type")
+    types::coerce(ty, canonical, false, ServerVersion::default()).expect("a value of the type")
 }
 
 /// Canonical values of a type.
@@ -216,7 +216,9 @@ fn values(ty: LogicalType) -> BoxedStrategy<Vec<u8>> {
         LogicalType::Varchar(Some(n)) => texts(n as usize),
         LogicalType::Citext(_) => texts(usize::MAX),
         LogicalType::Char(limit) => texts(limit.unwrap_or(u32::MAX) as usize)
-            .prop_map(move |text| types::coerce(ty, text, true).expect("a text"))
+            .prop_map(move |text| {
+                types::coerce(ty, text, true, ServerVersion::default()).expect("a text")
+            })
             .boxed(),
         LogicalType::Enum(named) => select(named.labels.clone())
             .prop_map(String::into_bytes)
@@ -226,7 +228,8 @@ fn values(ty: LogicalType) -> BoxedStrategy<Vec<u8>> {
             .prop_map(move |us| {
                 let us = us.to_be_bytes().to_vec();
                 // Rounding carries the last moments out of range.
-                types::coerce(ty, us, false).unwrap_or_else(|_| vec![0; 8])
+                types::coerce(ty, us, false, ServerVersion::default())
+                    .unwrap_or_else(|_| vec![0; 8])
             })
             .boxed(),
         LogicalType::Int4 => integers(i32::MIN.into(), i32::MAX.into()),
@@ -246,7 +249,7 @@ fn values(ty: LogicalType) -> BoxedStrategy<Vec<u8>> {
 
 /// What PostgreSQL receives and sends for a canonical value.
 fn sent(ty: LogicalType, canonical: &[u8]) -> Sent {
-    Sent(types::to_binary(ty, canonical).expect("a canonical value"))
+    Sent(types::to_binary(ty, canonical, ServerVersion::default()).expect("a canonical value"))
 }
 
 fn masks(ty: LogicalType) -> Vec<Mask> {

@@ -8,7 +8,7 @@ use std::fs;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use pgveil::types::{self, LogicalType, TextSettings};
+use pgveil::types::{self, LogicalType, ServerVersion, TextSettings};
 use support::pgveil::Pgveil;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type};
 use tokio_postgres::{Client, SimpleQueryMessage};
@@ -224,7 +224,7 @@ async fn in_binary(client: &Client, text: &str, columns: &[(&str, LogicalType)])
     let value = |row: &tokio_postgres::Row, i: usize| {
         let (name, ty) = columns[i];
         row.get::<_, Option<Wire>>(i).map(|Wire(bytes)| {
-            let canonical = types::from_binary(ty, &bytes).expect(name);
+            let canonical = types::from_binary(ty, &bytes, ServerVersion::default()).expect(name);
             let shown = types::to_text(ty, &canonical, &TextSettings::default()).expect(name);
             String::from_utf8(shown).expect(name)
         })
@@ -408,7 +408,7 @@ async fn chars_citexts_and_enums_are_masked_alike_stored_plain_and_sealed() {
 
 fn sent(ty: LogicalType, text: &str) -> Sent {
     let canonical = types::from_text(ty, text.as_bytes(), &TextSettings::default());
-    Sent(types::to_binary(ty, &canonical.expect(text)).expect(text))
+    Sent(types::to_binary(ty, &canonical.expect(text), ServerVersion::default()).expect(text))
 }
 
 const WRITTEN: [&str; 8] = [

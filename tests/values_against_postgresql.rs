@@ -226,6 +226,7 @@ async fn try_both(logical: LogicalType, store: Store, written: &[&str], compared
     let database = support::create_database(support::cluster()).await;
     let client = support::connect(&support::cluster().superuser_url(&database)).await;
     let settings = TextSettings {
+        version: support::server_version(&client).await,
         date_style: "SQL, DMY".to_owned(),
         time_zone: "America/New_York".to_owned(),
         ..TextSettings::default()

@@ -18,6 +18,7 @@ use crate::ident::{AttributeName, RelationName};
 use crate::keyring::Keyring;
 use crate::policy::bind::BindFault;
 use crate::policy::decide::{Bound, Treated};
+use crate::types::ServerVersion;
 use crate::upstream::fault::ServerFault;
 
 /// What `check` found in one database.
@@ -92,6 +93,7 @@ pub async fn data(
     bound: &Bound,
     keyring: &Keyring,
 ) -> Result<Vec<DataCount>, ApplyFault> {
+    let server = settings::server_version(client).await?;
     let mut tables: BTreeMap<&RelationName, Vec<Column<'_>>> = BTreeMap::new();
     for treated in bound.treated() {
         let Some(relation) = snapshot.relation_by_oid(treated.relation_oid) else {
@@ -104,7 +106,7 @@ pub async fn data(
         if let (Some(attribute), RelationKind::Table) = (attribute, relation.kind)
             && treated.store.recorded().is_some()
         {
-            let column = Column::new(treated, attribute, keyring)?;
+            let column = Column::new(treated, attribute, keyring, server)?;
             tables.entry(&relation.name).or_default().push(column);
         }
     }
@@ -134,11 +136,12 @@ impl<'a> Column<'a> {
         treated: &'a Treated,
         attribute: &Attribute,
         keyring: &Keyring,
+        server: ServerVersion,
     ) -> Result<Self, ApplyFault> {
         let converter = match attribute.stored {
             Stored::Plain | Stored::OnRecord { .. } => None,
             Stored::Sealed { .. } | Stored::Tokenised { .. } | Stored::Altered { .. } => {
-                Converter::new(treated, keyring)?
+                Converter::new(treated, keyring, server)?
             }
         };
         Ok(Self {

@@ -6,7 +6,7 @@ use crate::ident::{DomainId, KeyVersion};
 use crate::keyring::Keyring;
 use crate::policy::decide::{Store, Treated};
 use crate::secret::Secret;
-use crate::types::{self, LogicalType, TypeClass, ValueFault};
+use crate::types::{self, LogicalType, ServerVersion, TextSettings, TypeClass, ValueFault};
 use crate::values::{AttributeKeys, KeyFault, StoreFault, StoredValue};
 
 /// Why a value has no stored form. Never carries the value.
@@ -40,6 +40,7 @@ pub(super) struct Converter {
     keys: AttributeKeys,
     domain: DomainId,
     version: KeyVersion,
+    server: ServerVersion,
 }
 
 impl Converter {
@@ -50,6 +51,7 @@ impl Converter {
     pub(super) fn new(
         treated: &Treated,
         keyring: &Keyring,
+        server: ServerVersion,
     ) -> Result<Option<Self>, ConverterFault> {
         let because = |fault| ConverterFault {
             attribute: treated.name.to_string(),
@@ -70,6 +72,7 @@ impl Converter {
             keys,
             domain: domain.id(),
             version: domain.active(),
+            server,
         }))
     }
 
@@ -98,9 +101,17 @@ impl Converter {
     /// # Errors
     /// [`ValueFault`] when it is no value of the attribute's type.
     pub(super) fn token_text(&self, stored: &[u8]) -> Result<String, ValueFault> {
-        let token = types::from_binary(self.logical, stored)?;
-        let text = types::to_text(self.logical, &token, &types::TextSettings::default())?;
+        let token = types::from_binary(self.logical, stored, self.server)?;
+        let text = types::to_text(self.logical, &token, &self.settings())?;
         Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// The settings that `settings` pins, and the server's version.
+    fn settings(&self) -> TextSettings {
+        TextSettings {
+            version: self.server,
+            ..TextSettings::default()
+        }
     }
 
     /// What is stored for a value in PostgreSQL's binary form.
@@ -108,7 +119,11 @@ impl Converter {
     /// # Errors
     /// [`ConvertFault`] when the value has no stored form.
     pub(super) fn store(&self, plain: &[u8]) -> Result<Vec<u8>, ConvertFault> {
-        self.store_canonical(Secret::new(types::from_binary(self.logical, plain)?))
+        self.store_canonical(Secret::new(types::from_binary(
+            self.logical,
+            plain,
+            self.server,
+        )?))
     }
 
     /// What is stored for a default's literal.
@@ -116,16 +131,17 @@ impl Converter {
     /// # Errors
     /// As [`Converter::store`].
     pub(super) fn store_literal(&self, literal: &str) -> Result<Vec<u8>, ConvertFault> {
-        let settings = types::TextSettings::default();
-        let canonical = types::from_text(self.logical, literal.as_bytes(), &settings)?;
-        self.store_canonical(Secret::new(types::coerce(self.logical, canonical, false)?))
+        let canonical = types::from_text(self.logical, literal.as_bytes(), &self.settings())?;
+        let canonical = types::coerce(self.logical, canonical, false, self.server)?;
+        self.store_canonical(Secret::new(canonical))
     }
 
     fn store_canonical(&self, canonical: Secret<Vec<u8>>) -> Result<Vec<u8>, ConvertFault> {
         let stored = match self.keys.store(canonical.expose())? {
             StoredValue::Sealed(sealed) => sealed,
             StoredValue::Token(token) => {
-                types::to_binary(self.logical, &types::coerce(self.logical, token, false)?)?
+                let token = types::coerce(self.logical, token, false, self.server)?;
+                types::to_binary(self.logical, &token, self.server)?
             }
         };
         match self.read(&stored)? == canonical {
@@ -142,7 +158,7 @@ impl Converter {
         if self.seals {
             return Ok(self.keys.read(stored)?);
         }
-        let token = types::from_binary(self.logical, stored)?;
+        let token = types::from_binary(self.logical, stored, self.server)?;
         Ok(self.keys.read(&token)?)
     }
 }

@@ -37,12 +37,13 @@ pub(super) async fn columns(
     table: &TableWork,
     keyring: &Keyring,
 ) -> Result<Vec<Column>, ApplyFault> {
+    let server = settings::server_version(transaction).await?;
     let mut columns = Vec::new();
     for change in &table.changes {
         if matches!(change.kind, ChangeKind::AddCheck { .. }) {
             continue;
         }
-        if let Some(converter) = Converter::new(&change.treated, keyring)? {
+        if let Some(converter) = Converter::new(&change.treated, keyring, server)? {
             columns.push(Column {
                 attribute: change.treated.name.attribute.clone(),
                 label: change.treated.name.to_string(),

@@ -1,9 +1,10 @@
 //! Transactions whose settings are pinned, so that no default of a login or database changes what apply does.
 
-use tokio_postgres::{Client, IsolationLevel, Transaction};
+use tokio_postgres::{Client, GenericClient, IsolationLevel, Transaction};
 
 use super::apply::ApplyFault;
 use crate::limits::APPLY_LOCK_WAIT_MS;
+use crate::types::ServerVersion;
 use crate::upstream::fault::ServerFault;
 
 /// `row_security = off` makes a policy that would hide rows an error instead of a loss.
@@ -59,6 +60,17 @@ pub(super) async fn end(transaction: Transaction<'_>) -> Result<(), ServerFault>
         .rollback()
         .await
         .map_err(|error| ServerFault::new("ending a transaction", &error))
+}
+
+/// The server's version, by which its values are read.
+pub(super) async fn server_version(
+    client: &impl GenericClient,
+) -> Result<ServerVersion, ServerFault> {
+    let fault = |error| ServerFault::new("asking for the server's version", &error);
+    let sql = "SELECT pg_catalog.current_setting('server_version_num')::int4";
+    let row = client.query_one(sql, &[]).await.map_err(fault)?;
+    let number: i32 = row.try_get(0).map_err(fault)?;
+    Ok(ServerVersion::numbered(number.unsigned_abs()))
 }
 
 /// The database must have the schema `pgveil`, and the login must be able to write its record there.

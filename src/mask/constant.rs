@@ -37,7 +37,7 @@ pub(super) fn fits(constant: &str, ty: LogicalType) -> Result<(), String> {
 
 fn parse(constant: &str, ty: LogicalType) -> Result<Vec<u8>, ValueFault> {
     let canonical = types::from_text(ty, constant.as_bytes(), &TextSettings::default())?;
-    types::coerce(ty, canonical, false)
+    types::coerce(ty, canonical, false, TextSettings::default().version)
 }
 
 #[cfg(test)]

@@ -243,7 +243,13 @@ fn on_text(
         TypeClass::Char => text.trim_end_matches(' '),
         _ => text,
     };
-    types::coerce(ty, mask(text).into_bytes(), true).map_err(|_| MaskFault::Malformed)
+    types::coerce(
+        ty,
+        mask(text).into_bytes(),
+        true,
+        types::ServerVersion::default(),
+    )
+    .map_err(|_| MaskFault::Malformed)
 }
 
 /// Refuses types that are not text, and a length too short for what the mask gives.

@@ -217,7 +217,7 @@ mod tests {
         let canonical = types::from_text(ty, text.as_bytes(), &settings).expect("a number");
         let masked = apply(Noise::Percent(percent), &key(), ty, &canonical).expect("a number");
         assert_eq!(
-            types::coerce(ty, masked.clone(), false).as_ref(),
+            types::coerce(ty, masked.clone(), false, TextSettings::default().version).as_ref(),
             Ok(&masked)
         );
         String::from_utf8(types::to_text(ty, &masked, &settings).expect("a number")).expect("ASCII")
@@ -257,7 +257,7 @@ mod tests {
         fn a_moment_stays_near_and_of_its_precision(moment in TIMESTAMPS[0]..=TIMESTAMPS[1], digits in 0u8..=6) {
             let ty = LogicalType::Timestamptz(Some(digits));
             let masked = apply(Noise::Default, &key(), ty, &moment.to_be_bytes()).expect("a moment");
-            prop_assert_eq!(types::coerce(ty, masked.clone(), false), Ok(masked.clone()));
+            prop_assert_eq!(types::coerce(ty, masked.clone(), false, TextSettings::default().version), Ok(masked.clone()));
             let moved = i64::from_be_bytes(masked.try_into().expect("eight bytes"));
             prop_assert!(moment.abs_diff(moved) <= 30 * DAY_US.unsigned_abs() + 1_000_000);
         }

@@ -140,7 +140,9 @@ primary keys, foreign keys and deferrable constraints on the column. An index ma
 `equal` is refused on `json`, which has no equality, on `citext`, whose equality is the server's own `lower()`, and on
 arrays of these.
 
-Sealed values are read and printed as the session's `DateStyle`, `TimeZone`, `IntervalStyle` and `bytea_output` say.
+Sealed values are read and printed as the session's `DateStyle`, `TimeZone`, `IntervalStyle` and `bytea_output` say, and
+as the server's version does: what is stored is the same under each, and a value that an older server does not have (an
+infinite `interval` before 17, an infinite `numeric` before 14) is an error there.
 Nothing reports `extra_float_digits`: floats are printed with the shortest digits that read back, and a session that may
 have set it to 0 or less is refused them.
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use super::catalog::{Change, change_of};
 use crate::limits::UNSETTLED_TEXTS_MAX;
 use crate::statement::{self, ClientEncoding};
-use crate::types::{IntervalStyle, TextSettings};
+use crate::types::{IntervalStyle, ServerVersion, TextSettings};
 
 /// How the server lexes a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +55,9 @@ impl Settings {
             b"client_encoding" => self.lexing.client_encoding = ClientEncoding::named(value),
             b"DateStyle" => self.text.date_style = text(),
             b"TimeZone" => self.text.time_zone = text(),
+            b"server_version" => {
+                self.text.version = ServerVersion::reported(&text()).unwrap_or(self.text.version);
+            }
             b"IntervalStyle" => self.text.interval_style = IntervalStyle::of(&text()),
             _ => {}
         }
@@ -387,6 +390,11 @@ mod tests {
         settings.report(b"standard_conforming_strings", b"off");
         settings.report(b"client_encoding", b"LATIN1");
         settings.report(b"TimeZone", b"Asia/Shanghai");
+        settings.report(b"server_version", b"17.10 (Debian 17.10-1)");
+        assert_eq!(settings.text.version, ServerVersion::numbered(170_010));
+        // One that is not understood leaves the last one.
+        settings.report(b"server_version", b"devel");
+        assert_eq!(settings.text.version, ServerVersion::numbered(170_010));
         assert!(!settings.lexing.standard_conforming_strings);
         assert_eq!(settings.lexing.client_encoding, ClientEncoding::SingleByte);
         assert_eq!(settings.text.time_zone, "Asia/Shanghai");

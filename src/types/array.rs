@@ -1,13 +1,13 @@
 //! One-dimensional arrays of values, in text and binary form: what `= ANY($1)` brings, and what is sealed whole.
 //!
-//! It knows nothing of the elements: it takes their forms apart and puts them together. PostgreSQL 15's
+//! It knows nothing of the elements: it takes their forms apart and puts them together. PostgreSQL's
 //! `array_in`, `array_out`, `array_recv` and `array_send` are followed; arrays of more dimensions are refused.
 
 mod read;
 
-use read::{bounds, listed};
+pub(super) use read::read_text;
 
-use super::{ValueFault, is_space, left_over, short_message, text};
+use super::{ServerVersion, ValueFault, is_space, left_over, short_message};
 use crate::ident::SqlState;
 
 /// The elements of an array; None is NULL.
@@ -46,22 +46,10 @@ impl BoundedElements {
 /// Takes an array's text form apart into its elements' text forms; bounds are read and left.
 ///
 /// # Errors
-/// 22P02 for a malformed array, 2202E for bounds that do not fit it, 22021 for a zero byte or invalid UTF-8, 0A000 for
+/// 22P02 for a malformed array, 2202E and 54000 for bounds that are none, 22021 for a zero byte or invalid UTF-8, 0A000 for
 /// a nested array.
-pub fn elements_from_text(bytes: &[u8]) -> Result<Elements, ValueFault> {
-    Ok(from_text(bytes)?.elements)
-}
-
-/// As [`elements_from_text`], with the lower bound.
-pub(super) fn from_text(bytes: &[u8]) -> Result<BoundedElements, ValueFault> {
-    let trimmed = skip_spaces(text::checked(bytes)?.as_bytes());
-    let (bounds, trimmed) = bounds(trimmed)?;
-    let elements = listed(trimmed)?;
-    let (lower, length) = bounds.unwrap_or((1, elements.len()));
-    if bounds.is_some() && elements.len() != length {
-        return Err(malformed());
-    }
-    Ok(Bounded { lower, elements })
+pub fn elements_from_text(bytes: &[u8], version: ServerVersion) -> Result<Elements, ValueFault> {
+    Ok(read_text(bytes, version).whole()?.elements)
 }
 
 fn malformed() -> ValueFault {
@@ -293,7 +281,11 @@ mod tests {
             ("{王,é}", vec![some("王"), some("é")]),
         ];
         for (text, elements) in cases {
-            assert_eq!(elements_from_text(text.as_bytes()), Ok(elements), "{text}");
+            assert_eq!(
+                elements_from_text(text.as_bytes(), ServerVersion::default()),
+                Ok(elements),
+                "{text}"
+            );
         }
         for (text, sqlstate) in [
             ("", "22P02"),
@@ -311,7 +303,8 @@ mod tests {
             ("[2:1]={a}", "2202E"),
             ("[1:1][1:1]={{a}}", "0A000"),
         ] {
-            let found = elements_from_text(text.as_bytes()).map_err(|fault| fault.sqlstate.0);
+            let found = elements_from_text(text.as_bytes(), ServerVersion::default())
+                .map_err(|fault| fault.sqlstate.0);
             assert_eq!(found, Err(sqlstate), "{text}");
         }
     }
@@ -320,7 +313,7 @@ mod tests {
     fn both_forms_go_there_and_back() {
         let elements = vec![some("a\"b\\c"), None, some(""), some(" "), some("null")];
         assert_eq!(
-            elements_from_text(&to_text(&elements)),
+            elements_from_text(&to_text(&elements), ServerVersion::default()),
             Ok(elements.clone())
         );
         let sent = to_binary(17, &elements).unwrap_or_default();

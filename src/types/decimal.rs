@@ -2,13 +2,17 @@
 //!
 //! It knows nothing of precision, infinities or NaN.
 
-use super::{ValueFault, is_space};
+use super::{ServerVersion, ValueFault, is_space};
 use crate::ident::SqlState;
+use num_bigint::BigUint;
 
-/// Digits after the point that a numeric can show (PostgreSQL 15, NUMERIC_DSCALE_MAX).
+/// Digits after the point that a numeric can show (NUMERIC_DSCALE_MAX).
 pub(super) const DISPLAY_SCALE_MAX: i64 = 0x3fff;
-/// Exponents of this size are out of range whatever they follow (PostgreSQL 15: INT_MAX / 2).
-const EXPONENT_END: i64 = (i32::MAX / 2) as i64;
+/// Exponents beyond this are out of range whatever they follow (PostgreSQL: INT_MAX / 2; up to 15 this one too).
+const EXPONENT_MAX: i64 = (i32::MAX / 2) as i64;
+
+/// Bits of the largest whole part, 131,072 digits, and of a digit in another base that begins it.
+const WHOLE_BITS_MAX: usize = 435_412 + 3;
 
 /// A finite number: 0.d₁d₂d₃… × 10^point, with neither a leading nor a trailing zero digit.
 #[derive(Clone, PartialEq, Eq)]
@@ -158,7 +162,7 @@ impl Decimal {
 }
 
 /// Reads sign, digits, point and exponent; gives back what follows (numeric.c, set_var_from_str).
-pub(super) fn literal(text: &str) -> Result<(Decimal, &str), ValueFault> {
+pub(super) fn literal(text: &str, version: ServerVersion) -> Result<(Decimal, &str), ValueFault> {
     let syntax = || ValueFault::syntax("numeric");
     let negative = text.starts_with('-');
     let mut rest = text.strip_prefix(['+', '-']).unwrap_or(text);
@@ -177,8 +181,13 @@ pub(super) fn literal(text: &str) -> Result<(Decimal, &str), ValueFault> {
     }
     let mut point = before.len() as i64;
     if let Some(exponent) = rest.strip_prefix(['e', 'E']) {
+        // Up to 15 the exponent is what C's strtol reads, which skips spaces.
+        let strict = version.reads_other_bases();
+        if strict && exponent.starts_with(|c: char| c.is_whitespace()) {
+            return Err(syntax());
+        }
         let (exponent, after) = exponent_of(exponent).ok_or_else(syntax)?;
-        if exponent >= EXPONENT_END || exponent <= -EXPONENT_END {
+        if exponent.abs() > EXPONENT_MAX || (exponent.abs() == EXPONENT_MAX && !strict) {
             return Err(overflow());
         }
         point += exponent;
@@ -209,6 +218,25 @@ fn split_digits(text: &str) -> (&str, &str) {
         .position(|byte| !byte.is_ascii_digit())
         .unwrap_or(text.len());
     text.split_at(end)
+}
+
+/// A whole number from its digits in another base.
+///
+/// # Errors
+/// 22003 for more digits than a numeric has, before they are counted out.
+pub(super) fn of_base(negative: bool, digits: &[u32], base: u32) -> Result<Decimal, ValueFault> {
+    let zeros = digits.iter().take_while(|digit| **digit == 0).count();
+    let digits: Vec<u8> = digits[zeros..].iter().map(|digit| *digit as u8).collect();
+    let bits = digits.len().saturating_mul(base.ilog2() as usize);
+    if bits > WHOLE_BITS_MAX {
+        return Err(overflow());
+    }
+    let decimal = match BigUint::from_radix_be(&digits, base) {
+        Some(number) => number.to_radix_be(10),
+        None => Vec::new(),
+    };
+    let point = decimal.len() as i64;
+    Ok(Decimal::new(negative, decimal, point, 0))
 }
 
 /// The range of numeric itself (numeric.c, make_result).

@@ -1,7 +1,7 @@
 //! float4 and float8: one class, canonical as the bits of a float8, so that -0.0 and a NaN's bits read back as they
 //! were and comparisons across widths hold.
 //!
-//! Text is read as glibc's `strtod` reads it and printed as PostgreSQL 15 prints it (float.c, float8in_internal and
+//! Text is read as glibc's `strtod` reads it and printed as PostgreSQL prints it (float.c, float8in_internal and
 //! float8out_internal; d2s.c): the shortest digits strictly nearer to the value than to its neighbours, or, where
 //! `extra_float_digits` is 0 or less, a fixed number of them. Hexadecimal input is refused.
 

@@ -1,4 +1,4 @@
-//! Cuts JSON into tokens as PostgreSQL 15 does (common/jsonapi.c), strings already unescaped.
+//! Cuts JSON into tokens as PostgreSQL does (common/jsonapi.c), strings already unescaped.
 
 use super::ValueFault;
 use crate::ident::SqlState;

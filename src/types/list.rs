@@ -4,8 +4,8 @@
 
 use super::array::{self, Bounded};
 use super::{
-    ArrayType, Declared, Target, TextSettings, ValueFault, coerce as coerce_one, from_binary,
-    from_text, to_binary, to_text,
+    ArrayType, Declared, ServerVersion, Target, TextSettings, ValueFault, coerce as coerce_one,
+    from_binary, from_text, to_binary, to_text,
 };
 
 /// Canonical elements; None is NULL.
@@ -20,9 +20,9 @@ pub(super) fn parse(
     bytes: &[u8],
     settings: &TextSettings,
 ) -> Result<Vec<u8>, ValueFault> {
-    let read = array::from_text(bytes)?;
     let element = array.element.without_fields();
-    encode(&read.try_map(|text| from_text(element, text, settings))?)
+    let read = array::read_text(bytes, settings.version);
+    encode(&read.try_map(settings.version, |text| from_text(element, text, settings))?)
 }
 
 /// Reads a parameter that was declared as an array of another type: each element is read as a parameter of the
@@ -36,30 +36,34 @@ pub(super) fn from_wire(
     bytes: &[u8],
     (assigned, settings): (bool, &TextSettings),
 ) -> Result<Vec<u8>, ValueFault> {
-    let read = match element.format {
-        0 => array::from_text(bytes)?,
-        _ => match array::from_binary(bytes)? {
-            (oid, read) if oid == element.oid => read,
-            _ => return Err(array::wrong_element_type()),
-        },
-    };
     let target = Target {
         logical: array.element.without_fields(),
         assigned,
     };
-    encode(&read.try_map(|one| super::from_wire(element, one, target, settings))?)
+    let one = |one: &[u8]| super::from_wire(element, one, target, settings);
+    encode(&match element.format {
+        0 => array::read_text(bytes, settings.version).try_map(settings.version, one)?,
+        _ => match array::from_binary(bytes)? {
+            (oid, read) if oid == element.oid => read.try_map(one)?,
+            _ => return Err(array::wrong_element_type()),
+        },
+    })
 }
 
 /// Reads an array's binary form.
 ///
 /// # Errors
 /// As [`array::elements_from_binary`], and as the element's own reader; 42804 for elements of another type.
-pub(super) fn receive(array: &ArrayType, bytes: &[u8]) -> Result<Vec<u8>, ValueFault> {
+pub(super) fn receive(
+    array: &ArrayType,
+    bytes: &[u8],
+    version: ServerVersion,
+) -> Result<Vec<u8>, ValueFault> {
     let (oid, read) = array::from_binary(bytes)?;
     if oid != array.element_oid {
         return Err(array::wrong_element_type());
     }
-    encode(&read.try_map(|sent| from_binary(array.element, sent))?)
+    encode(&read.try_map(|sent| from_binary(array.element, sent, version))?)
 }
 
 /// Writes an array's text form.
@@ -79,8 +83,12 @@ pub(super) fn show(
 ///
 /// # Errors
 /// XX001 when the bytes are no array of such elements.
-pub(super) fn send(array: &ArrayType, canonical: &[u8]) -> Result<Vec<u8>, ValueFault> {
-    let sent = decode(canonical)?.try_map(|one| to_binary(array.element, one))?;
+pub(super) fn send(
+    array: &ArrayType,
+    canonical: &[u8],
+    version: ServerVersion,
+) -> Result<Vec<u8>, ValueFault> {
+    let sent = decode(canonical)?.try_map(|one| to_binary(array.element, one, version))?;
     array::sent(array.element_oid, &sent)
 }
 
@@ -92,12 +100,13 @@ pub(super) fn coerce(
     array: &ArrayType,
     canonical: Vec<u8>,
     explicit_cast: bool,
+    version: ServerVersion,
 ) -> Result<Vec<u8>, ValueFault> {
     if array.element.typmod() == -1 && array.element.typlen() == -1 {
         return Ok(canonical);
     }
     let read = decode(&canonical)?;
-    encode(&read.try_map(|one| coerce_one(array.element, one.to_vec(), explicit_cast))?)
+    encode(&read.try_map(|one| coerce_one(array.element, one.to_vec(), explicit_cast, version))?)
 }
 
 /// A canonical array with each element that is not NULL replaced.
@@ -165,8 +174,8 @@ mod tests {
                 show(&array, &canonical, &settings),
                 Ok(text.as_bytes().to_vec())
             );
-            let sent = send(&array, &canonical).expect("canonical");
-            assert_eq!(receive(&array, &sent), Ok(canonical));
+            let sent = send(&array, &canonical, settings.version).expect("canonical");
+            assert_eq!(receive(&array, &sent, settings.version), Ok(canonical));
         }
         let fault =
             |text: &str| parse(&array, text.as_bytes(), &settings).map_err(|f| f.sqlstate.0);

@@ -4,6 +4,8 @@
 //! 8 bytes, that jsonb is the text PostgreSQL would print, that a network address has no mark of inet or cidr, and
 //! that an array holds its elements' canonical forms. It knows nothing of keys, policy or columns.
 //!
+//! Which texts are values, and what is printed, hangs on the server's version ([`ServerVersion`]); the canonical form never does.
+//!
 //! [`from_text`], [`from_binary`] and [`from_wire`] do what the type's input functions do *without* a type
 //! modifier, as PostgreSQL does for a literal or a parameter: `numeric(10,2)` keeps a third digit there, so that
 //! `c = 1.005` finds nothing instead of 1.01. [`coerce`] applies the modifier, as PostgreSQL does on assignment
@@ -30,6 +32,7 @@ mod numeric;
 mod settings;
 mod text;
 mod uuid;
+mod version;
 mod wire;
 
 pub mod array;
@@ -39,6 +42,7 @@ pub use logical::{Equality, LogicalType, TypeClass};
 pub use named::{ArrayType, NamedType};
 pub use normal::{has_normal_form, normal};
 pub use settings::{IntervalStyle, TextSettings};
+pub use version::ServerVersion;
 pub use wire::{Declared, Target, from_wire};
 
 use crate::ident::SqlState;
@@ -71,6 +75,14 @@ impl ValueFault {
         )
     }
 
+    /// A stored value that the server's version does not know: it would print as another one, or as none.
+    fn unknown_to_version(what: &str) -> Self {
+        Self::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            format!("{what} is not known to this version of PostgreSQL"),
+        )
+    }
+
     /// A canonical form that this module did not make: what was opened is not what was sealed.
     fn not_canonical(type_name: &str) -> Self {
         Self::new(
@@ -99,12 +111,12 @@ pub fn from_text(
         LogicalType::Char(limit) => Ok(character::canonical(bytes.to_vec(), limit)),
         LogicalType::Enum(named) => named.label(text).map(|label| label.as_bytes().to_vec()),
         LogicalType::Int2 | LogicalType::Int4 | LogicalType::Int8 => {
-            integer::parse(text, integer::Width::of(target))
+            integer::parse(text, integer::Width::of(target), settings.version)
         }
         LogicalType::Float4 => float::parse(text, float::Width::Single),
         LogicalType::Float8 => float::parse(text, float::Width::Double),
         LogicalType::Numeric { .. } | LogicalType::NumericAny => {
-            numeric::parse(text, target.display_scale())
+            numeric::parse(text, target.display_scale(), settings.version)
         }
         LogicalType::Bool => boolean::parse(text),
         LogicalType::Date => datetime::parse_date(text, settings),
@@ -129,7 +141,11 @@ pub fn from_text(
 ///
 /// # Errors
 /// PostgreSQL's SQLSTATE for what PostgreSQL refuses (08P01 too short, 22P03 malformed, 22003 or 22008 out of range).
-pub fn from_binary(target: LogicalType, bytes: &[u8]) -> Result<Vec<u8>, ValueFault> {
+pub fn from_binary(
+    target: LogicalType,
+    bytes: &[u8],
+    version: ServerVersion,
+) -> Result<Vec<u8>, ValueFault> {
     let as_text = || text::checked(bytes).map(|text| text.as_bytes().to_vec());
     match target {
         LogicalType::Text | LogicalType::Varchar(_) | LogicalType::Citext(_) => as_text(),
@@ -143,7 +159,7 @@ pub fn from_binary(target: LogicalType, bytes: &[u8]) -> Result<Vec<u8>, ValueFa
         LogicalType::Float4 => float::receive(bytes, float::Width::Single),
         LogicalType::Float8 => float::receive(bytes, float::Width::Double),
         LogicalType::Numeric { .. } | LogicalType::NumericAny => {
-            numeric::receive(bytes, target.display_scale())
+            numeric::receive(bytes, target.display_scale(), version)
         }
         LogicalType::Bool => boolean::receive(bytes),
         LogicalType::Date => datetime::receive_date(bytes),
@@ -151,7 +167,7 @@ pub fn from_binary(target: LogicalType, bytes: &[u8]) -> Result<Vec<u8>, ValueFa
         LogicalType::Timetz(_) => datetime::receive_timetz(bytes),
         LogicalType::Timestamp(_) => datetime::receive_timestamp(bytes, Zoned::Without),
         LogicalType::Timestamptz(_) => datetime::receive_timestamp(bytes, Zoned::With),
-        LogicalType::Interval(_) => interval::receive(bytes),
+        LogicalType::Interval(_) => interval::receive(bytes, version),
         LogicalType::Inet => network::receive(bytes, network::Kind::Inet),
         LogicalType::Cidr => network::receive(bytes, network::Kind::Cidr),
         LogicalType::Macaddr => exact::<6>(bytes).map(|address| address.to_vec()),
@@ -159,14 +175,15 @@ pub fn from_binary(target: LogicalType, bytes: &[u8]) -> Result<Vec<u8>, ValueFa
         LogicalType::Bytea => Ok(bytes.to_vec()),
         LogicalType::Json => json::parse(text::checked(bytes)?),
         LogicalType::Jsonb => jsonb::receive(bytes),
-        LogicalType::Array(array) => list::receive(array, bytes),
+        LogicalType::Array(array) => list::receive(array, bytes, version),
     }
 }
 
 /// Writes a canonical value as PostgreSQL would print it under these settings.
 ///
 /// # Errors
-/// XX001 when the bytes are not a canonical form of the type; 0A000 when the time zone is not known to pgveil.
+/// XX001 when the bytes are not a canonical form of the type; 0A000 when the time zone is not known to pgveil, and for
+/// a value that the server's version does not have.
 pub fn to_text(
     source: LogicalType,
     canonical: &[u8],
@@ -183,7 +200,9 @@ pub fn to_text(
         }
         LogicalType::Float4 => float::show(canonical, float::Width::Single, settings),
         LogicalType::Float8 => float::show(canonical, float::Width::Double, settings),
-        LogicalType::Numeric { .. } | LogicalType::NumericAny => numeric::show(canonical),
+        LogicalType::Numeric { .. } | LogicalType::NumericAny => {
+            numeric::show(canonical, settings.version)
+        }
         LogicalType::Bool => boolean::show(canonical),
         LogicalType::Date => datetime::show_date(canonical, settings),
         LogicalType::Time(_) => datetime::show_time(canonical),
@@ -205,8 +224,12 @@ pub fn to_text(
 /// Writes a canonical value in PostgreSQL's send format of the logical type.
 ///
 /// # Errors
-/// XX001 when the bytes are not a canonical form of the type.
-pub fn to_binary(source: LogicalType, canonical: &[u8]) -> Result<Vec<u8>, ValueFault> {
+/// XX001 when the bytes are not a canonical form of the type; 0A000 for a value that the server's version does not have.
+pub fn to_binary(
+    source: LogicalType,
+    canonical: &[u8],
+    version: ServerVersion,
+) -> Result<Vec<u8>, ValueFault> {
     match source {
         LogicalType::Text
         | LogicalType::Varchar(_)
@@ -219,21 +242,21 @@ pub fn to_binary(source: LogicalType, canonical: &[u8]) -> Result<Vec<u8>, Value
         }
         LogicalType::Float4 => float::send(canonical, float::Width::Single),
         LogicalType::Float8 => float::send(canonical, float::Width::Double),
-        LogicalType::Numeric { .. } | LogicalType::NumericAny => numeric::send(canonical),
+        LogicalType::Numeric { .. } | LogicalType::NumericAny => numeric::send(canonical, version),
         LogicalType::Bool => boolean::send(canonical),
         LogicalType::Date => datetime::send_date(canonical),
         LogicalType::Time(_) => datetime::send_time(canonical),
         LogicalType::Timetz(_) => datetime::send_timetz(canonical),
         LogicalType::Timestamp(_) => datetime::send_timestamp(canonical, Zoned::Without),
         LogicalType::Timestamptz(_) => datetime::send_timestamp(canonical, Zoned::With),
-        LogicalType::Interval(_) => stored::<16>(canonical, "interval").map(|i| i.to_vec()),
+        LogicalType::Interval(_) => interval::send(canonical, version),
         LogicalType::Inet => network::send(canonical, network::Kind::Inet),
         LogicalType::Cidr => network::send(canonical, network::Kind::Cidr),
         LogicalType::Macaddr => stored::<6>(canonical, "macaddr").map(|address| address.to_vec()),
         LogicalType::Uuid => stored::<16>(canonical, "uuid").map(|id| id.to_vec()),
         LogicalType::Json => json::stored(canonical),
         LogicalType::Jsonb => jsonb::send(canonical),
-        LogicalType::Array(array) => list::send(array, canonical),
+        LogicalType::Array(array) => list::send(array, canonical, version),
     }
 }
 
@@ -243,11 +266,12 @@ pub fn to_binary(source: LogicalType, canonical: &[u8]) -> Result<Vec<u8>, Value
 ///
 /// # Errors
 /// 22001 for a text too long (an explicit cast cuts it instead), 22003 for a number out of range, 0A000 for a
-/// timestamp that rounding carries out of range, XX001 when the bytes are not canonical.
+/// timestamp that rounding carries out of range (22008 for an interval from 17 on), XX001 when the bytes are not canonical.
 pub fn coerce(
     target: LogicalType,
     canonical: Vec<u8>,
     explicit_cast: bool,
+    version: ServerVersion,
 ) -> Result<Vec<u8>, ValueFault> {
     match target {
         LogicalType::Varchar(Some(limit)) => text::limit(canonical, limit, explicit_cast),
@@ -261,9 +285,9 @@ pub fn coerce(
         LogicalType::Timetz(Some(digits)) => datetime::round_timetz(canonical, digits),
         LogicalType::Timestamp(Some(digits)) => datetime::round(&canonical, digits, Zoned::Without),
         LogicalType::Timestamptz(Some(digits)) => datetime::round(&canonical, digits, Zoned::With),
-        LogicalType::Interval(fields) => interval::coerce(canonical, fields),
+        LogicalType::Interval(fields) => interval::coerce(canonical, fields, version),
         LogicalType::Cidr => network::as_cidr(canonical),
-        LogicalType::Array(array) => list::coerce(array, canonical, explicit_cast),
+        LogicalType::Array(array) => list::coerce(array, canonical, explicit_cast, version),
         LogicalType::Text
         | LogicalType::Varchar(None)
         | LogicalType::Citext(_)

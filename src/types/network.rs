@@ -1,7 +1,7 @@
 //! inet and cidr: one class, canonical as family, bits of the network and the address, without the mark that the
 //! send format has of the type, so that comparisons between the two hold.
 //!
-//! Text is read and printed as PostgreSQL 15 does (inet_net_pton.c, inet_net_ntop.c, network.c), oddities included.
+//! Text is read and printed as PostgreSQL does (inet_net_pton.c, inet_net_ntop.c, network.c), oddities included.
 
 mod six;
 

@@ -1,8 +1,12 @@
 //! The settings of a session that decide how values are read and printed as text.
 
-/// The settings, as the server has them for the session.
+use super::ServerVersion;
+
+/// The settings, as the server has them for the session, and its version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TextSettings {
+    /// `server_version`
+    pub version: ServerVersion,
     /// `DateStyle` as reported, for example `ISO, MDY`.
     pub date_style: String,
     /// `TimeZone` as reported, for example `Europe/Berlin`.
@@ -18,6 +22,7 @@ pub struct TextSettings {
 impl Default for TextSettings {
     fn default() -> Self {
         Self {
+            version: ServerVersion::default(),
             date_style: "ISO, MDY".to_owned(),
             time_zone: "UTC".to_owned(),
             interval_style: IntervalStyle::Postgres,

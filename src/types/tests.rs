@@ -82,7 +82,8 @@ const DECLARED: [u32; 27] = [
 fn settings() -> impl Strategy<Value = TextSettings> {
     let styles = ["ISO, MDY", "SQL, DMY", "Postgres, YMD", "German, DMY", "x"];
     let zones = ["UTC", "Europe/Berlin", "America/New_York", "<+03>-03", "x"];
-    (0..5_usize, 0..5_usize).prop_map(move |(style, zone)| TextSettings {
+    (0..5_usize, 0..5_usize, 13..=18_u32).prop_map(move |(style, zone, major)| TextSettings {
+        version: ServerVersion::numbered(major * 10_000),
         date_style: styles[style].to_owned(),
         time_zone: zones[zone].to_owned(),
         ..TextSettings::default()
@@ -103,22 +104,24 @@ fn input() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #[test]
     fn what_is_read_is_canonical(bytes in input(), settings in settings()) {
-        let iso = TextSettings::default();
+        let version = settings.version;
+        let iso = TextSettings { version, ..TextSettings::default() };
         for logical in all() {
-            let read = [from_text(logical, &bytes, &settings), from_binary(logical, &bytes)];
+            let read = [from_text(logical, &bytes, &settings), from_binary(logical, &bytes, version)];
             for canonical in read.into_iter().flatten() {
                 let shown = to_text(logical, &canonical, &iso);
-                // A NaN has many bits and one text.
-                if shown.as_deref() != Ok(b"NaN") {
+                // A NaN has many bits and one text; 14 does not read every interval that it prints.
+                let too_large = logical.class() == TypeClass::Interval && !version.adds_intervals_in_microseconds();
+                if shown.as_deref() != Ok(b"NaN") && !too_large {
                     let again = shown.and_then(|shown| from_text(logical, &shown, &iso));
                     prop_assert_eq!(again.as_ref(), Ok(&canonical), "{:?}", logical);
                 }
-                let sent = to_binary(logical, &canonical);
-                let again = sent.and_then(|sent| from_binary(logical, &sent));
+                let sent = to_binary(logical, &canonical, version);
+                let again = sent.and_then(|sent| from_binary(logical, &sent, version));
                 prop_assert_eq!(again.as_ref(), Ok(&canonical), "{:?}", logical);
                 for cast in [false, true] {
-                    if let Ok(coerced) = coerce(logical, canonical.clone(), cast) {
-                        prop_assert_eq!(&coerce(logical, coerced.clone(), false), &Ok(coerced));
+                    if let Ok(coerced) = coerce(logical, canonical.clone(), cast, version) {
+                        prop_assert_eq!(&coerce(logical, coerced.clone(), false, version), &Ok(coerced));
                     }
                 }
             }
@@ -129,8 +132,8 @@ proptest! {
     fn nothing_panics(bytes in input(), settings in settings()) {
         for logical in all() {
             let _ = to_text(logical, &bytes, &settings);
-            let _ = to_binary(logical, &bytes);
-            let _ = coerce(logical, bytes.clone(), true);
+            let _ = to_binary(logical, &bytes, settings.version);
+            let _ = coerce(logical, bytes.clone(), true, settings.version);
             for oid in DECLARED {
                 for format in [0, 1, 2] {
                     let target = Target { logical, assigned: format == 0 };
@@ -138,7 +141,7 @@ proptest! {
                 }
             }
         }
-        let _ = array::elements_from_text(&bytes);
+        let _ = array::elements_from_text(&bytes, settings.version);
         let _ = array::elements_from_binary(&bytes);
     }
 
@@ -147,7 +150,7 @@ proptest! {
         let marked = format!("{number}secret");
         for logical in all() {
             let written = from_text(logical, marked.as_bytes(), &TextSettings::default())
-                .and_then(|canonical| coerce(logical, canonical, false));
+                .and_then(|canonical| coerce(logical, canonical, false, ServerVersion::default()));
             if let Err(fault) = written {
                 let said = format!("{fault} {fault:?}");
                 prop_assert!(!said.contains("secret") && !said.contains(&number.to_string()));

@@ -47,7 +47,7 @@ pub fn from_wire(
     let Target { logical, assigned } = target;
     let read = |source: LogicalType| match format {
         0 => from_text(source, bytes, settings),
-        1 => from_binary(source, bytes),
+        1 => from_binary(source, bytes, settings.version),
         _ => Err(unknown_format()),
     };
     let int2 = || read(LogicalType::Int2);
@@ -67,7 +67,9 @@ pub fn from_wire(
         (20, TypeClass::Numeric) => numeric::from_integer(&read(LogicalType::Int8)?, scale),
         (23, TypeClass::Numeric) => numeric::from_integer(&read(LogicalType::Int4)?, scale),
         (21, TypeClass::Numeric) => numeric::from_integer(&int2()?, scale),
-        (20 | 21 | 23 | 700 | 701 | 1700, TypeClass::Float) => float_of(oid, logical, read),
+        (20 | 21 | 23 | 700 | 701 | 1700, TypeClass::Float) => {
+            float_of(oid, logical, read, settings)
+        }
         (1082, TypeClass::Timestamp) => {
             datetime::timestamp_of_date(&read(LogicalType::Date)?, Zoned::Without, settings)
         }
@@ -164,11 +166,12 @@ fn float_of(
     oid: u32,
     logical: LogicalType,
     read: impl Fn(LogicalType) -> Result<Vec<u8>, ValueFault>,
+    settings: &TextSettings,
 ) -> Result<Vec<u8>, ValueFault> {
     let number = match oid {
         700 => return read(LogicalType::Float4),
         701 => return read(LogicalType::Float8),
-        1700 => numeric::show(&read(LogicalType::NumericAny)?)?,
+        1700 => numeric::show(&read(LogicalType::NumericAny)?, settings.version)?,
         21 => integer::show(&read(LogicalType::Int2)?, Width::Int2)?,
         23 => integer::show(&read(LogicalType::Int4)?, Width::Int4)?,
         _ => integer::show(&read(LogicalType::Int8)?, Width::Int8)?,

@@ -11,7 +11,7 @@ use crate::policy::decide::{Store, Treated};
 use crate::secret::Secret;
 use crate::statement::plan::{LiteralSlot, ParameterPlan, Piece, Plan, Shape};
 use crate::token::{self, TokenFault, TokenFormat};
-use crate::types::{self, LogicalType, TextSettings};
+use crate::types::{self, LogicalType, ServerVersion, TextSettings};
 
 use super::fault::{FillFault, KeyFault};
 use super::keys::{AttributeKeys, StoreFault, StoredValue};
@@ -296,7 +296,8 @@ impl<'v> Filling<'v> {
                     .map_err(|fault| self.value_fault(fault))
             }
             (Form::Binary, StoredValue::Token(token)) => {
-                types::to_binary(logical, &token).map_err(|fault| self.value_fault(fault))
+                types::to_binary(logical, &token, ServerVersion::default())
+                    .map_err(|fault| self.value_fault(fault))
             }
         }
     }

@@ -74,12 +74,13 @@ impl<'a> Reading<'a> {
             oid: declared,
             format: self.format,
         };
+        let version = self.settings.version;
         let mut canonical = types::from_wire(wire, bytes, target, self.settings)?;
         if let Some((oid, typmod)) = self.cast {
             canonical = self.cast_to(oid, typmod, declared, canonical)?;
         }
         if self.assigned {
-            canonical = types::coerce(self.target, canonical, false)?;
+            canonical = types::coerce(self.target, canonical, false, version)?;
         }
         Ok(Secret::new(canonical))
     }
@@ -114,7 +115,10 @@ impl<'a> Reading<'a> {
         bytes: &[u8],
     ) -> Result<Vec<Option<Secret<Vec<u8>>>>, ValueFault> {
         let (header_oid, elements) = match self.format {
-            0 => (None, types::array::elements_from_text(bytes)?),
+            0 => (
+                None,
+                types::array::elements_from_text(bytes, self.settings.version)?,
+            ),
             1 => {
                 let (oid, elements) = types::array::elements_from_binary(bytes)?;
                 (Some(oid), elements)
@@ -159,14 +163,16 @@ impl<'a> Reading<'a> {
         declared: u32,
         canonical: Vec<u8>,
     ) -> Result<Vec<u8>, ValueFault> {
+        let version = self.settings.version;
         match LogicalType::from_oid(oid, typmod) {
             Some(cast) if cast.class() == self.target.class() => {
-                let canonical = types::coerce(cast, canonical, true)?;
+                let canonical = types::coerce(cast, canonical, true, version)?;
                 if cast.class() != TypeClass::Numeric {
                     return Ok(canonical);
                 }
                 // Equal numerics are equal bytes only with the digits that the attribute's scale asks for.
-                types::from_binary(self.target, &types::to_binary(cast, &canonical)?)
+                let sent = types::to_binary(cast, &canonical, version)?;
+                types::from_binary(self.target, &sent, version)
             }
             _ if oid == NUMERIC_OID && typmod < 0 && self.target.class() == TypeClass::Numeric => {
                 Ok(canonical)
@@ -193,7 +199,7 @@ pub(super) fn from_server(
 ) -> Result<Secret<Vec<u8>>, ValueFault> {
     match format {
         0 => types::from_text(treated.logical, bytes, settings),
-        1 => types::from_binary(treated.logical, bytes),
+        1 => types::from_binary(treated.logical, bytes, settings.version),
         _ => Err(unsupported_format()),
     }
     .map(Secret::new)

@@ -179,7 +179,8 @@ impl Column<'_> {
             (0, _) => {
                 types::to_text(logical, canonical.expose(), self.settings).map_err(Why::Value)
             }
-            (1, _) => types::to_binary(logical, canonical.expose()).map_err(Why::Value),
+            (1, _) => types::to_binary(logical, canonical.expose(), self.settings.version)
+                .map_err(Why::Value),
             _ => Err(Why::Value(unsupported_format())),
         }
     }

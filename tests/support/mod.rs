@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use ::pgveil::cli::demo::cluster::{Cluster, ClusterOptions};
+use ::pgveil::types::ServerVersion;
 use tokio_postgres::NoTls;
 
 /// The cluster that all tests of one binary share. It ends with the process.
@@ -72,6 +73,11 @@ pub async fn version(client: &tokio_postgres::Client) -> i32 {
         .await
         .expect("the version");
     row.get(0)
+}
+
+/// The same, as pgveil's types ask for it.
+pub async fn server_version(client: &tokio_postgres::Client) -> ServerVersion {
+    ServerVersion::numbered(version(client).await.unsigned_abs())
 }
 
 /// The first version whose grammar knows what a test's SQL uses.

@@ -1,23 +1,77 @@
 //! The text form of an array: what stands before the first brace, and what between braces.
 //!
-//! As PostgreSQL 15 reads it (arrayfuncs.c, array_in).
+//! As PostgreSQL reads it (arrayfuncs.c, array_in). Up to 16 the whole text is looked over before an element is read;
+//! from 17 on each element is read before what stands behind it.
 
-use super::super::{ValueFault, is_space};
-use super::{Elements, malformed, skip_spaces, unsupported};
+use super::super::{ServerVersion, ValueFault, is_space, text};
+use super::{Bounded, BoundedElements, Elements, malformed, skip_spaces, unsupported};
 use crate::ident::SqlState;
 
 /// What stands before the first brace: `[lower:upper]=`, or `[upper]=`; its lower bound and its length.
-pub(super) type Bounds = Option<(i32, usize)>;
+type Bounds = Option<(i32, usize)>;
+
+/// What was read of a text, and what stopped it.
+pub(in super::super) struct ReadText {
+    read: BoundedElements,
+    fault: Option<ValueFault>,
+}
+
+impl ReadText {
+    /// The array, where the text is one.
+    pub(super) fn whole(self) -> Result<BoundedElements, ValueFault> {
+        self.fault.map_or(Ok(self.read), Err)
+    }
+
+    /// The same with every element that is not NULL read, whose fault comes first where the version has it so.
+    pub(in super::super) fn try_map(
+        self,
+        version: ServerVersion,
+        one: impl FnMut(&[u8]) -> Result<Vec<u8>, ValueFault>,
+    ) -> Result<BoundedElements, ValueFault> {
+        if version.reads_arrays_in_order() {
+            let mapped = self.read.try_map(one)?;
+            self.fault.map_or(Ok(mapped), Err)
+        } else {
+            self.whole()?.try_map(one)
+        }
+    }
+}
+
+/// Takes an array's text form apart.
+pub(in super::super) fn read_text(bytes: &[u8], version: ServerVersion) -> ReadText {
+    let mut read = Bounded {
+        lower: 1,
+        elements: Vec::new(),
+    };
+    let fault = fill(&mut read, bytes, version).err();
+    ReadText { read, fault }
+}
+
+fn fill(
+    read: &mut BoundedElements,
+    bytes: &[u8],
+    version: ServerVersion,
+) -> Result<(), ValueFault> {
+    let trimmed = skip_spaces(text::checked(bytes)?.as_bytes());
+    let (bounds, trimmed) = bounds(trimmed, version)?;
+    listed(trimmed, &mut read.elements)?;
+    match bounds {
+        Some((_, length)) if read.elements.len() != length => return Err(malformed()),
+        Some((lower, _)) => read.lower = lower,
+        None => {}
+    }
+    Ok(())
+}
 
 /// Reads bounds, where there are any; gives back what follows.
-pub(super) fn bounds(text: &[u8]) -> Result<(Bounds, &[u8]), ValueFault> {
+fn bounds(text: &[u8], version: ServerVersion) -> Result<(Bounds, &[u8]), ValueFault> {
     let [b'[', rest @ ..] = text else {
         return Ok((None, text));
     };
-    let (first, rest) = subscript(rest)?;
+    let (first, rest) = subscript(rest, version)?;
     let (lower, upper, rest) = match rest {
         [b':', rest @ ..] => {
-            let (upper, rest) = subscript(rest)?;
+            let (upper, rest) = subscript(rest, version)?;
             (first, upper, rest)
         }
         _ => (1, first, rest),
@@ -25,6 +79,7 @@ pub(super) fn bounds(text: &[u8]) -> Result<(Bounds, &[u8]), ValueFault> {
     let [b']', rest @ ..] = rest else {
         return Err(malformed());
     };
+    let length = length_of(lower, upper, version)?;
     let rest = skip_spaces(rest);
     if rest.starts_with(b"[") {
         return Err(unsupported("an array of more than one dimension"));
@@ -32,20 +87,38 @@ pub(super) fn bounds(text: &[u8]) -> Result<(Bounds, &[u8]), ValueFault> {
     let [b'=', rest @ ..] = rest else {
         return Err(malformed());
     };
-    let Some(length) = upper.checked_sub(lower).filter(|length| *length >= 0) else {
-        return Err(ValueFault::new(
-            SqlState::ARRAY_SUBSCRIPT_ERROR,
-            "upper bound cannot be less than lower bound",
-        ));
-    };
-    let length = usize::try_from(length)
-        .unwrap_or(usize::MAX)
-        .saturating_add(1);
     Ok((Some((lower, length)), skip_spaces(rest)))
 }
 
-/// A number with a sign, as glibc's `atoi` reads one: the low 32 bits of a saturated long.
-fn subscript(text: &[u8]) -> Result<(i32, &[u8]), ValueFault> {
+/// How many elements there must be.
+fn length_of(lower: i32, upper: i32, version: ServerVersion) -> Result<usize, ValueFault> {
+    let in_order = version.reads_arrays_in_order();
+    let length = match upper.checked_sub(lower) {
+        Some(length) => usize::try_from(length).ok(),
+        None if upper < lower => None,
+        None if in_order => return Err(out_of_range()),
+        // More than there can be.
+        None => Some(usize::MAX),
+    };
+    match length {
+        Some(_) if in_order && upper == i32::MAX => Err(out_of_range()),
+        Some(length) => Ok(length.saturating_add(1)),
+        None => Err(ValueFault::new(
+            SqlState::ARRAY_SUBSCRIPT_ERROR,
+            "upper bound cannot be less than lower bound",
+        )),
+    }
+}
+
+fn out_of_range() -> ValueFault {
+    ValueFault::new(
+        SqlState::PROGRAM_LIMIT_EXCEEDED,
+        "array bound is out of integer range",
+    )
+}
+
+/// A number with a sign: up to 16 as glibc's `atoi` reads one, the low 32 bits of a saturated long.
+fn subscript(text: &[u8], version: ServerVersion) -> Result<(i32, &[u8]), ValueFault> {
     let sign = usize::from(matches!(text.first(), Some(b'+' | b'-')));
     let digits = text[sign..]
         .iter()
@@ -61,19 +134,21 @@ fn subscript(text: &[u8]) -> Result<(i32, &[u8]), ValueFault> {
         let digit = if minus { -digit } else { digit };
         value.saturating_mul(10).saturating_add(digit)
     });
-    Ok((value as i32, rest))
+    match i32::try_from(value) {
+        Err(_) if version.reads_arrays_in_order() => Err(out_of_range()),
+        _ => Ok((value as i32, rest)),
+    }
 }
 
-/// The elements between braces.
-pub(super) fn listed(start: &[u8]) -> Result<Elements, ValueFault> {
+/// The elements between braces, as far as they are some.
+fn listed(start: &[u8], elements: &mut Elements) -> Result<(), ValueFault> {
     let [b'{', rest @ ..] = start else {
         return Err(malformed());
     };
     let mut rest = skip_spaces(rest);
-    let mut elements = Vec::new();
     if let [b'}', after @ ..] = rest {
         return if after.iter().copied().all(is_space) {
-            Ok(elements)
+            Ok(())
         } else {
             Err(malformed())
         };
@@ -81,13 +156,15 @@ pub(super) fn listed(start: &[u8]) -> Result<Elements, ValueFault> {
     loop {
         let (element, after) = match rest {
             [b'{', ..] => return Err(unsupported("a nested array")),
-            [b'"', quoted @ ..] => quoted_element(quoted).ok_or_else(malformed)?,
+            [b'"', quoted @ ..] => quoted_element(quoted)
+                .filter(|(_, after)| matches!(skip_spaces(after), [b',' | b'}' | b'{', ..]))
+                .ok_or_else(malformed)?,
             _ => bare_element(rest).ok_or_else(malformed)?,
         };
         elements.push(element);
         match skip_spaces(after) {
             [b',', after @ ..] => rest = skip_spaces(after),
-            [b'}', after @ ..] if after.iter().copied().all(is_space) => return Ok(elements),
+            [b'}', after @ ..] if after.iter().copied().all(is_space) => return Ok(()),
             _ => return Err(malformed()),
         }
     }

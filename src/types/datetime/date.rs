@@ -63,7 +63,7 @@ impl Reader {
             if text.len() - rest.len() > 2 {
                 return self.run_together(text, seen | DATE);
             }
-            self.microsecond = fraction_us(rest)?;
+            self.microsecond = fraction_us(rest, self.version)?;
         } else if !rest.is_empty() {
             return Err(Refusal::Format);
         }
@@ -103,10 +103,18 @@ impl Reader {
 
     /// `yyyymmdd`, `yymmdd`, `hhmmss` or `hhmm`, and times with a fraction (DecodeNumberField).
     pub(super) fn run_together(&mut self, text: &str, seen: Parts) -> Result<Parts, Refusal> {
+        let is_digit = |c: char| c.is_ascii_digit() || c == '.';
+        if self.version.has_strict_digits() && !text.chars().all(is_digit) {
+            return Err(Refusal::Format);
+        }
         let mut digits = text;
         if let Some(mark) = text.find('.') {
             let (whole, fraction) = text.split_at(mark);
-            self.microsecond = fraction_us(fraction)?;
+            // DecodeNumberField of 14 takes a lone point too.
+            self.microsecond = match fraction {
+                "." => 0,
+                fraction => fraction_us(fraction, self.version)?,
+            };
             digits = whole;
         } else if seen & DATE != DATE && digits.len() >= 6 {
             let (year, month_day) = digits.split_at(digits.len() - 4);

@@ -1,6 +1,6 @@
 //! What the fields of date and time input mean.
 //!
-//! The reading is PostgreSQL 15's to the letter (datetime.c, DecodeDateTime and what it calls), oddities
+//! The reading is PostgreSQL's to the letter (datetime.c, DecodeDateTime and what it calls), oddities
 //! included, because a date read otherwise is a wrong date. Refused with 0A000: what needs a clock, Julian days,
 //! labelled fields, and abbreviations that a server setting defines.
 
@@ -10,6 +10,7 @@ use super::number::{fraction_us, int_prefix, is_time_of_day, offset};
 use super::style::Order;
 use super::words::{Word, look_up};
 use super::zone::{Found, Zone};
+use crate::types::ServerVersion;
 
 /// Why a text is no date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,8 +72,12 @@ pub(super) const ERA: Parts = 1 << 8;
 const RESERVED: Parts = 1 << 9;
 
 /// Reads the fields, numbers of an ambiguous date in the given order.
-pub(super) fn decode(fields: &[Field], order: Order) -> Result<Decoded, Refusal> {
-    let mut reader = Reader::new(order);
+pub(super) fn decode(
+    fields: &[Field],
+    order: Order,
+    version: ServerVersion,
+) -> Result<Decoded, Refusal> {
+    let mut reader = Reader::new(order, version);
     for (position, field) in fields.iter().enumerate() {
         let next = fields.get(position + 1).map(|field| field.kind);
         let read = match field.kind {
@@ -95,6 +100,7 @@ pub(super) fn decode(fields: &[Field], order: Order) -> Result<Decoded, Refusal>
 
 /// What has been read so far.
 pub(super) struct Reader {
+    pub(super) version: ServerVersion,
     pub(super) order: Order,
     pub(super) seen: Parts,
     pub(super) year: i64,
@@ -119,8 +125,9 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn new(order: Order) -> Self {
+    pub(super) fn new(order: Order, version: ServerVersion) -> Self {
         Self {
+            version,
             order,
             seen: 0,
             year: 0,
@@ -165,6 +172,8 @@ impl Reader {
                 self.zone = ZoneSaid::Named(zone);
                 Ok(ZONE)
             }
+            // Whatever it is, it is one zone too many.
+            Found::Unknown if self.seen & ZONE != 0 => Err(Refusal::Format),
             Found::Unknown => Err(Refusal::Unsupported(
                 "this time zone is not known here: write the offset, as in +02",
             )),
@@ -191,13 +200,13 @@ impl Reader {
         (self.hour, self.minute, self.second) = (hour, minute, 0);
         self.microsecond = 0;
         if rest.starts_with('.') {
-            self.microsecond = fraction_us(rest)?;
+            self.microsecond = fraction_us(rest, self.version)?;
             (self.hour, self.minute, self.second) = (0, hour, minute);
         } else if let Some(rest) = rest.strip_prefix(':') {
             let (second, rest) = int_prefix(rest)?;
             self.second = second;
             if rest.starts_with('.') {
-                self.microsecond = fraction_us(rest)?;
+                self.microsecond = fraction_us(rest, self.version)?;
             } else if !rest.is_empty() {
                 return Err(Refusal::Format);
             }
@@ -237,7 +246,7 @@ impl Reader {
     }
 
     fn word(&mut self, text: &str, next: Option<Kind>) -> Result<Parts, Refusal> {
-        let Some(word) = look_up(text) else {
+        let Some(word) = look_up(text, self.version) else {
             return self.named_zone(text, Refusal::Format);
         };
         Ok(match word {
@@ -253,8 +262,7 @@ impl Reader {
             }
             Word::Filler => 0,
             Word::TimeFollows => {
-                let sensible = matches!(next, Some(Kind::Number | Kind::Time | Kind::Date));
-                if self.seen & DATE != DATE || !sensible {
+                if self.seen & DATE != DATE || !self.may_announce(next) {
                     return Err(Refusal::Format);
                 }
                 self.time_follows = true;
@@ -262,7 +270,10 @@ impl Reader {
             }
             Word::Epoch | Word::Infinity | Word::MinusInfinity => {
                 self.special = Some(word);
-                RESERVED
+                match self.version.has_strict_moments() {
+                    true => DATE | TIME | ZONE,
+                    false => RESERVED,
+                }
             }
             Word::MidnightUtc => {
                 self.special = None;
@@ -276,6 +287,19 @@ impl Reader {
             }
             Word::Clock | Word::Label | Word::Abbreviation => return Err(unsupported(word)),
         })
+    }
+
+    /// Whether `t` may stand before such a field; from 16 on the fields in between are read first.
+    pub(super) fn may_announce(&self, next: Option<Kind>) -> bool {
+        match self.version.has_strict_moments() {
+            true => !self.time_follows,
+            false => matches!(next, Some(Kind::Number | Kind::Time | Kind::Date)),
+        }
+    }
+
+    /// Whether a `t` had nothing to announce, which up to 15 nobody asks.
+    pub(super) fn announced_nothing(&self) -> bool {
+        self.version.has_strict_moments() && self.time_follows
     }
 
     /// Brings an hour of `am` or `pm` to that of the day.
@@ -293,8 +317,13 @@ impl Reader {
 
     /// Checks what only the whole can tell (ValidateDate and the end of DecodeDateTime).
     fn finish(mut self) -> Result<Decoded, Refusal> {
-        self.settle_date()?;
-        self.settle_afternoon()?;
+        if self.announced_nothing() {
+            return Err(Refusal::Format);
+        }
+        if self.special.is_none() || !self.version.has_strict_moments() {
+            self.settle_date()?;
+            self.settle_afternoon()?;
+        }
         match self.special {
             Some(Word::Epoch) => return Ok(Decoded::Epoch),
             Some(Word::Infinity) => return Ok(Decoded::Infinity),

@@ -1,6 +1,6 @@
 //! What the fields of a time without a date mean.
 //!
-//! PostgreSQL 15's DecodeTimeOnly to the letter (datetime.c): a date may stand before the time, for a zone's sake.
+//! PostgreSQL's DecodeTimeOnly to the letter (datetime.c): a date may stand before the time, for a zone's sake.
 
 use super::calendar::{Day, SECOND_US};
 use super::decode::{
@@ -11,6 +11,7 @@ use super::number::{int_prefix, is_time_of_day, offset};
 use super::style::Order;
 use super::words::{Word, look_up};
 use super::zone::{Found, Zone};
+use crate::types::ServerVersion;
 
 /// A time of the day, what was said of the zone, and the date, where one was written.
 pub(super) struct Clock {
@@ -21,8 +22,12 @@ pub(super) struct Clock {
 }
 
 /// Reads the fields of a time.
-pub(super) fn decode_time(fields: &[Field], order: Order) -> Result<Clock, Refusal> {
-    let mut reader = Reader::new(order);
+pub(super) fn decode_time(
+    fields: &[Field],
+    order: Order,
+    version: ServerVersion,
+) -> Result<Clock, Refusal> {
+    let mut reader = Reader::new(order, version);
     for (position, field) in fields.iter().enumerate() {
         let read = match field.kind {
             Kind::Date => reader.date_or_zone_of_time(position, fields)?,
@@ -101,7 +106,7 @@ impl Reader {
 
     fn word_of_time(&mut self, at: usize, fields: &[Field]) -> Result<Parts, Refusal> {
         let text = &fields[at].text;
-        let Some(word) = look_up(text) else {
+        let Some(word) = look_up(text, self.version) else {
             return self.zone_of_time(text, Refusal::Format);
         };
         Ok(match word {
@@ -116,7 +121,7 @@ impl Reader {
             Word::Filler => 0,
             Word::TimeFollows => {
                 let next = fields.get(at + 1).map(|field| field.kind);
-                if !matches!(next, Some(Kind::Number | Kind::Time | Kind::Date)) {
+                if !self.may_announce(next) {
                     return Err(Refusal::Format);
                 }
                 self.time_follows = true;
@@ -141,6 +146,9 @@ impl Reader {
     }
 
     fn finish_time(mut self) -> Result<Clock, Refusal> {
+        if self.announced_nothing() {
+            return Err(Refusal::Format);
+        }
         self.settle_date()?;
         self.settle_afternoon()?;
         if !is_time_of_day(self.hour, self.minute, self.second, self.microsecond) {

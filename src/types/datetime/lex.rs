@@ -1,6 +1,6 @@
 //! Cuts date and time input into fields: dates, times, numbers, zones and words.
 //!
-//! The cuts are those of PostgreSQL 15 (datetime.c, ParseDateTime), since what a text means hangs on them. It does
+//! The cuts are those of PostgreSQL (datetime.c, ParseDateTime), since what a text means hangs on them. It does
 //! not know what the fields mean, but for the words that stop a date with a name in it.
 
 use super::words;

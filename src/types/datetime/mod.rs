@@ -114,7 +114,7 @@ fn read(
     let order = DateStyle::read(&settings.date_style)?.order;
     lex::fields(text, buffer_bytes)
         .ok_or(Refusal::Format)
-        .and_then(|fields| decode::decode(&fields, order))
+        .and_then(|fields| decode::decode(&fields, order, settings.version))
         .map_err(|refusal| refused(refusal, type_name))
 }
 

@@ -2,6 +2,7 @@
 
 use super::calendar::{DAY_US, SECOND_US};
 use super::decode::Refusal;
+use crate::types::ServerVersion;
 
 /// Hours that an offset from UTC may have (MAX_TZDISP_HOUR).
 const OFFSET_HOURS_MAX: i64 = 15;
@@ -58,14 +59,17 @@ fn long_prefix(text: &str) -> (i64, &str) {
     (value, rest)
 }
 
-/// Microseconds of `.123`, rounded half to even from the double, as `rint` does; `.` alone is none.
+/// Microseconds of `.123`, rounded half to even from the double, as `rint` does; `.` alone is none, from 15 on.
 ///
 /// # Errors
 /// Format when something follows the digits.
-pub(super) fn fraction_us(text: &str) -> Result<i64, Refusal> {
+pub(super) fn fraction_us(text: &str, version: ServerVersion) -> Result<i64, Refusal> {
     let digits = text.strip_prefix('.').ok_or(Refusal::Format)?;
     if digits.is_empty() {
-        return Ok(0);
+        return version
+            .reads_a_lone_point()
+            .then_some(0)
+            .ok_or(Refusal::Format);
     }
     if !digits.bytes().all(|digit| digit.is_ascii_digit()) {
         return Err(Refusal::Format);
@@ -136,10 +140,12 @@ mod tests {
 
     #[test]
     fn fractions_and_integers() {
-        assert_eq!(fraction_us(".123456"), Ok(123_456));
-        assert_eq!(fraction_us(".9999999"), Ok(1_000_000));
-        assert_eq!(fraction_us("."), Ok(0));
-        assert_eq!(fraction_us(".1.2"), Err(Refusal::Format));
+        let of = |major: u32| ServerVersion::numbered(major * 10_000);
+        assert_eq!(fraction_us(".123456", of(15)), Ok(123_456));
+        assert_eq!(fraction_us(".9999999", of(14)), Ok(1_000_000));
+        assert_eq!(fraction_us(".", of(15)), Ok(0));
+        assert_eq!(fraction_us(".", of(14)), Err(Refusal::Format));
+        assert_eq!(fraction_us(".1.2", of(15)), Err(Refusal::Format));
         assert_eq!(int_prefix("2147483648"), Err(Refusal::Overflow));
         assert_eq!(int_prefix("x"), Ok((0, "x")));
         assert_eq!(atoi("4294967297"), 1);

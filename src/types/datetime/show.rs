@@ -1,6 +1,6 @@
 //! Dates and timestamps as text, in the four styles of `DateStyle`.
 //!
-//! As PostgreSQL 15 prints them (datetime.c, EncodeDateOnly and EncodeDateTime).
+//! As PostgreSQL prints them (datetime.c, EncodeDateOnly and EncodeDateTime).
 
 use super::calendar::{DAY_SECONDS, Day, SECOND_US, day_of, weekday};
 use super::style::{DateStyle, Form, Order};

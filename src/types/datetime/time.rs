@@ -68,7 +68,7 @@ fn read(text: &str, type_name: &str, settings: &TextSettings) -> Result<Clock, V
     let order = DateStyle::read(&settings.date_style)?.order;
     lex::fields(text, DATE_BUFFER_BYTES)
         .ok_or(super::Refusal::Format)
-        .and_then(|fields| decode_time(&fields, order))
+        .and_then(|fields| decode_time(&fields, order, settings.version))
         .map_err(|refusal| refused(refusal, type_name))
 }
 

@@ -1,6 +1,8 @@
 //! The words of date and time input, and the abbreviations that pgveil refuses.
 //!
-//! Which word means what is PostgreSQL 15's (manual, appendix B.3).
+//! Which word means what is PostgreSQL's (manual, appendix B.3).
+
+use crate::types::ServerVersion;
 
 /// What a word of date input says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,8 +38,9 @@ pub(super) enum Word {
 }
 
 /// Looks a lower-case word up.
-pub(super) fn look_up(word: &str) -> Option<Word> {
+pub(super) fn look_up(word: &str, version: ServerVersion) -> Option<Word> {
     Some(match word {
+        "+infinity" if version.has_strict_moments() => Word::Infinity,
         "utc" | "gmt" | "z" | "zulu" | "uct" | "ut" => Word::Utc,
         _ if is_abbreviation(word) => Word::Abbreviation,
         _ => return core_word(word),

@@ -1,6 +1,6 @@
 //! Addresses of IP version 6, as text.
 //!
-//! As PostgreSQL 15 reads and prints them (inet_net_pton.c, inet_net_ntop.c), oddities included.
+//! As PostgreSQL reads and prints them (inet_net_pton.c, inet_net_ntop.c), oddities included.
 
 use super::octet;
 

@@ -1,29 +1,24 @@
 //! What the fields of interval input mean, units and numbers from right to left.
 //!
-//! PostgreSQL 15's DecodeInterval to the letter (datetime.c).
+//! PostgreSQL's DecodeInterval to the letter (datetime.c); how a version adds up what it reads is [`Sums`].
 
 use super::IntervalFields;
 use super::fields::{DAY, HOUR, MINUTE, MONTH, SECOND, YEAR};
-use crate::types::IntervalStyle;
-use crate::types::datetime::calendar::{DAY_US, SECOND_US};
+use super::sums::{Clock, Sums};
 use crate::types::datetime::decode::Refusal;
 use crate::types::datetime::lex::{Field, Kind};
-use crate::types::datetime::number::{fraction_us, int_prefix, long_prefix_checked};
+use crate::types::datetime::number::{fraction_us, int_prefix};
+use crate::types::datetime::words::{self, core_word};
+use crate::types::{IntervalStyle, ServerVersion};
 
-const MINUTE_US: i64 = 60 * SECOND_US;
-const HOUR_US: i64 = 60 * MINUTE_US;
-/// Days of a month, where a fraction of one is spread (DAYS_PER_MONTH).
-const MONTH_DAYS: f64 = 30.0;
 /// Characters of a word that count (TOKMAXLEN).
 const WORD_BYTES_MAX: usize = 10;
 
-/// What is added up while fields are read.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Span {
-    pub(super) time_us: i64,
-    pub(super) days: i32,
-    pub(super) months: i32,
-    pub(super) years: i32,
+/// What a text says.
+pub(super) enum Decoded<S> {
+    Sum(S),
+    Infinity,
+    MinusInfinity,
 }
 
 /// A unit.
@@ -54,6 +49,13 @@ const MINUTES: Units = 1 << 3;
 const HOURS: Units = 1 << 4;
 const ALL_SECONDS: Units = MICROSECONDS | MILLISECONDS | SECONDS;
 const TIME: Units = ALL_SECONDS | MINUTES | HOURS;
+/// What an infinity leaves no room for; weeks and decades it does (datetime.h, DTK_DATE_M and DTK_TIME_M).
+const ALL_OF_A_MOMENT: Units = TIME | bit_of(Unit::Day) | bit_of(Unit::Month) | bit_of(Unit::Year);
+
+/// The bit of a unit that is no part of a time.
+const fn bit_of(unit: Unit) -> Units {
+    1 << (5 + unit as Units)
+}
 
 impl Unit {
     /// The bit of the unit.
@@ -64,7 +66,7 @@ impl Unit {
             Self::Second => SECONDS,
             Self::Minute => MINUTES,
             Self::Hour => HOURS,
-            other => 1 << (5 + other as Units),
+            other => bit_of(other),
         }
     }
 
@@ -89,9 +91,28 @@ impl Unit {
 enum Word {
     Unit(Unit),
     Ago,
+    Infinity,
+    MinusInfinity,
+    Filler,
 }
 
-fn look_up(word: &str) -> Option<Word> {
+fn look_up(word: &str, version: ServerVersion) -> Option<Word> {
+    let found = look_up_unit(word);
+    if found.is_some() || !version.has_strict_intervals() {
+        return found;
+    }
+    // What a date knows is looked up after the units from 17 on.
+    match word {
+        "infinity" | "+infinity" => Some(Word::Infinity),
+        "-infinity" => Some(Word::MinusInfinity),
+        "j" | "jd" | "julian" | "mm" | "dow" | "doy" | "isodow" | "isoyear" => {
+            Some(Word::Unit(Unit::Other))
+        }
+        word => (core_word(word) == Some(words::Word::Filler)).then_some(Word::Filler),
+    }
+}
+
+fn look_up_unit(word: &str) -> Option<Word> {
     let word = word.get(..WORD_BYTES_MAX).unwrap_or(word);
     Some(Word::Unit(match word {
         "ago" => return Some(Word::Ago),
@@ -113,90 +134,132 @@ fn look_up(word: &str) -> Option<Word> {
 }
 
 /// Reads the fields.
-pub(super) fn decode(
+pub(super) fn decode<S: Sums>(
     fields: &[Field],
     kept: IntervalFields,
     style: IntervalStyle,
-) -> Result<Span, Refusal> {
+    version: ServerVersion,
+) -> Result<Decoded<S>, Refusal> {
     let is_signed = |field: &Field| field.text.starts_with(['-', '+']);
     let negative = style == IntervalStyle::SqlStandard
         && fields.first().is_some_and(|f| f.text.starts_with('-'))
         && !fields.iter().skip(1).any(is_signed);
     let mut reader = Reader {
-        span: Span::default(),
+        sum: S::default(),
         unit: None,
-        negative,
+        unit_waits: false,
+        before: false,
+        infinity: None,
+        negative: negative && S::NEGATIVE_AS_READ,
         kept,
+        version,
     };
-    let (mut seen, mut before) = (0, false);
-    for field in fields.iter().rev() {
+    let mut seen = 0;
+    for (position, field) in fields.iter().enumerate().rev() {
         let read = match field.kind {
-            Kind::Time => reader.time(&field.text, false)?,
-            Kind::Zone => match reader.signed_time(&field.text)? {
+            Kind::Time => reader.time(&field.text)?,
+            Kind::Zone => match reader.signed_time(&field.text) {
                 Some(read) => read,
                 None => reader.number(&field.text)?,
             },
             Kind::Date | Kind::Number => reader.number(&field.text)?,
-            Kind::Word => {
-                match look_up(&field.text).ok_or(Refusal::Format)? {
-                    Word::Unit(unit) => reader.unit = Some(unit),
-                    Word::Ago => {
-                        before = true;
-                        reader.unit = Some(Unit::Other);
-                    }
-                }
-                0
-            }
+            Kind::Word => reader.word(&field.text, position + 1 == fields.len())?,
         };
         if read & seen != 0 {
             return Err(Refusal::Format);
         }
         seen |= read;
     }
-    if seen == 0 {
+    if seen == 0 || (reader.unit_waits && version.has_strict_intervals()) {
         return Err(Refusal::Format);
     }
-    if before {
-        reader.span.negated()
-    } else {
-        Some(reader.span)
+    reader.sum.settle(negative);
+    if reader.before {
+        reader.sum.negate().ok_or(Refusal::Overflow)?;
     }
-    .ok_or(Refusal::Overflow)
+    Ok(match reader.infinity {
+        None => Decoded::Sum(reader.sum),
+        Some(true) => Decoded::MinusInfinity,
+        Some(false) => Decoded::Infinity,
+    })
 }
 
-struct Reader {
-    span: Span,
+struct Reader<S> {
+    sum: S,
     /// the unit of the next number to the left
     unit: Option<Unit>,
+    /// a unit was read whose number was not
+    unit_waits: bool,
+    /// `ago` was read
+    before: bool,
+    /// an infinity was read, the negative one (true) or the other
+    infinity: Option<bool>,
     /// the first field's minus is for all
     negative: bool,
     kept: IntervalFields,
+    version: ServerVersion,
 }
 
-impl Reader {
-    /// `hh:mm`, `hh:mm:ss`, `mm:ss.f` (DecodeTimeForInterval).
-    fn time(&mut self, text: &str, minus: bool) -> Result<Units, Refusal> {
-        let mut time_us = time_of(text, self.kept)?;
-        if minus || (self.negative && time_us > 0) {
-            time_us = -time_us;
+impl<S: Sums> Reader<S> {
+    /// A unit, `ago`, or an infinity; `last` says that nothing stands behind it.
+    fn word(&mut self, text: &str, last: bool) -> Result<Units, Refusal> {
+        let strict = self.version.has_strict_intervals();
+        if strict && self.unit_waits {
+            return Err(Refusal::Format);
         }
-        self.span.time_us = time_us;
+        let word = look_up(text, self.version).ok_or(Refusal::Format)?;
+        let read = match word {
+            Word::Unit(unit) => {
+                self.unit = Some(unit);
+                self.unit_waits = true;
+                return Ok(0);
+            }
+            Word::Filler => {
+                self.unit = None;
+                return Ok(0);
+            }
+            Word::Ago => {
+                self.before = true;
+                0
+            }
+            Word::Infinity | Word::MinusInfinity => {
+                self.infinity = Some(matches!(word, Word::MinusInfinity));
+                ALL_OF_A_MOMENT
+            }
+        };
+        if strict && !last {
+            return Err(Refusal::Format);
+        }
+        self.unit = Some(Unit::Other);
+        Ok(read)
+    }
+
+    /// `hh:mm`, `hh:mm:ss`, `mm:ss.f` (DecodeTimeForInterval).
+    fn time(&mut self, text: &str) -> Result<Units, Refusal> {
+        let clock = self.clock(text)?;
+        if !S::takes_time(clock) {
+            return Err(Refusal::Overflow);
+        }
+        Ok(self.set_time(clock, false))
+    }
+
+    fn set_time(&mut self, clock: Clock, minus: bool) -> Units {
+        self.sum.set_time(clock, minus || self.negative);
         self.unit = Some(Unit::Day);
-        Ok(TIME)
+        self.unit_waits = false;
+        TIME
     }
 
     /// A time with a sign; None for what is a number with one.
-    fn signed_time(&mut self, text: &str) -> Result<Option<Units>, Refusal> {
-        let unsigned = text.get(1..).unwrap_or_default();
-        if !unsigned.contains(':') || time_of(unsigned, self.kept).is_err() {
-            return Ok(None);
-        }
-        self.time(unsigned, text.starts_with('-')).map(Some)
+    fn signed_time(&mut self, text: &str) -> Option<Units> {
+        let unsigned = text.get(1..).filter(|rest| rest.contains(':'))?;
+        let clock = self.clock(unsigned).ok().filter(|c| S::takes_time(*c))?;
+        Some(self.set_time(clock, text.starts_with('-')))
     }
 
     fn number(&mut self, text: &str) -> Result<Units, Refusal> {
         let mut unit = *self.unit.get_or_insert(Unit::of_fields(self.kept.range()));
-        let (mut value, rest) = long_prefix_checked(text)?;
+        let (mut value, rest) = S::whole(text)?;
         let minus = text.starts_with('-');
         let mut fraction = 0.0;
         if let Some(months) = rest.strip_prefix('-') {
@@ -213,7 +276,7 @@ impl Reader {
             let years = value.checked_mul(12).ok_or(Refusal::Overflow)?;
             value = years.checked_add(months).ok_or(Refusal::Overflow)?;
         } else if rest.starts_with('.') {
-            fraction = fraction_of(rest)?;
+            fraction = fraction_of(rest, self.version)?;
             if minus {
                 fraction = -fraction;
             }
@@ -224,10 +287,11 @@ impl Reader {
             value = if value > 0 { -value } else { value };
             fraction = if fraction > 0.0 { -fraction } else { fraction };
         }
-        self.span.add(unit, value, fraction).ok_or(match unit {
+        self.sum.add(unit, value, fraction).ok_or(match unit {
             Unit::Other => Refusal::Format,
             _ => Refusal::Overflow,
         })?;
+        self.unit_waits = false;
         if unit == Unit::Hour {
             self.unit = Some(Unit::Day);
         }
@@ -236,133 +300,53 @@ impl Reader {
             unit => unit.bit(),
         })
     }
+
+    fn clock(&self, text: &str) -> Result<Clock, Refusal> {
+        let small = |value: i64| i32::try_from(value).map_err(|_| Refusal::Overflow);
+        let (mut hour, rest) = S::whole(text)?;
+        let rest = rest.strip_prefix(':').ok_or(Refusal::Format)?;
+        let (mut minute, rest) = int_prefix(rest)?;
+        let (mut second, mut microsecond) = (0, 0);
+        if rest.is_empty() {
+            if self.kept.range() == MINUTE | SECOND {
+                small(hour)?;
+                (hour, minute, second) = (0, hour, minute);
+            }
+        } else if rest.starts_with('.') {
+            microsecond = fraction_us(rest, self.version)?;
+            small(hour)?;
+            (hour, minute, second) = (0, hour, minute);
+        } else if let Some(rest) = rest.strip_prefix(':') {
+            let (read, rest) = int_prefix(rest)?;
+            second = read;
+            if rest.starts_with('.') {
+                microsecond = fraction_us(rest, self.version)?;
+            } else if !rest.is_empty() {
+                return Err(Refusal::Format);
+            }
+        } else {
+            return Err(Refusal::Format);
+        }
+        if hour < 0 || !(0..=59).contains(&minute) || !(0..=60).contains(&second) {
+            return Err(Refusal::Overflow);
+        }
+        Ok(Clock {
+            hour,
+            minute,
+            second,
+            microsecond,
+        })
+    }
 }
 
-/// A fraction as the double that C reads; `.` alone is none.
-pub(super) fn fraction_of(text: &str) -> Result<f64, Refusal> {
+/// A fraction as the double that C reads; `.` alone is none, from 15 on.
+fn fraction_of(text: &str, version: ServerVersion) -> Result<f64, Refusal> {
     let digits = text.get(1..).unwrap_or_default();
-    if digits.is_empty() {
+    if digits.is_empty() && version.reads_a_lone_point() {
         return Ok(0.0);
     }
-    if !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+    if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
         return Err(Refusal::Format);
     }
     text.parse().map_err(|_| Refusal::Format)
-}
-
-fn time_of(text: &str, kept: IntervalFields) -> Result<i64, Refusal> {
-    let small = |value: i64| i32::try_from(value).map_err(|_| Refusal::Overflow);
-    let (mut hour, rest) = long_prefix_checked(text)?;
-    let rest = rest.strip_prefix(':').ok_or(Refusal::Format)?;
-    let (mut minute, rest) = int_prefix(rest)?;
-    let (mut second, mut microsecond) = (0, 0);
-    if rest.is_empty() {
-        if kept.range() == MINUTE | SECOND {
-            small(hour)?;
-            (hour, minute, second) = (0, hour, minute);
-        }
-    } else if rest.starts_with('.') {
-        microsecond = fraction_us(rest)?;
-        small(hour)?;
-        (hour, minute, second) = (0, hour, minute);
-    } else if let Some(rest) = rest.strip_prefix(':') {
-        let rest = {
-            let (read, rest) = int_prefix(rest)?;
-            second = read;
-            rest
-        };
-        if rest.starts_with('.') {
-            microsecond = fraction_us(rest)?;
-        } else if !rest.is_empty() {
-            return Err(Refusal::Format);
-        }
-    } else {
-        return Err(Refusal::Format);
-    }
-    if hour < 0 || !(0..=59).contains(&minute) || !(0..=60).contains(&second) {
-        return Err(Refusal::Overflow);
-    }
-    let hours = hour.checked_mul(HOUR_US).ok_or(Refusal::Overflow)?;
-    hours
-        .checked_add(minute * MINUTE_US + second * SECOND_US + microsecond)
-        .ok_or(Refusal::Overflow)
-}
-
-impl Span {
-    fn negated(self) -> Option<Self> {
-        Some(Self {
-            time_us: self.time_us.checked_neg()?,
-            days: self.days.checked_neg()?,
-            months: self.months.checked_neg()?,
-            years: self.years.checked_neg()?,
-        })
-    }
-
-    /// Adds so many units, a fraction spread over what is finer; None out of range, or of no interval's unit.
-    pub(super) fn add(&mut self, unit: Unit, value: i64, fraction: f64) -> Option<()> {
-        match unit {
-            Unit::Microsecond => self.add_time(value, fraction, 1),
-            Unit::Millisecond => self.add_time(value, fraction, 1000),
-            Unit::Second => self.add_time(value, fraction, SECOND_US),
-            Unit::Minute => self.add_time(value, fraction, MINUTE_US),
-            Unit::Hour => self.add_time(value, fraction, HOUR_US),
-            Unit::Day => {
-                self.add_days(value, 1)?;
-                self.add_fraction_of_time(fraction, DAY_US)
-            }
-            Unit::Week => {
-                self.add_days(value, 7)?;
-                self.add_fraction_of_days(fraction, 7.0)
-            }
-            Unit::Month => {
-                let value = i32::try_from(value).ok()?;
-                self.months = self.months.checked_add(value)?;
-                self.add_fraction_of_days(fraction, MONTH_DAYS)
-            }
-            Unit::Year => self.add_years(value, fraction, 1),
-            Unit::Decade => self.add_years(value, fraction, 10),
-            Unit::Century => self.add_years(value, fraction, 100),
-            Unit::Millennium => self.add_years(value, fraction, 1000),
-            Unit::Other => None,
-        }
-    }
-
-    pub(super) fn add_time(&mut self, value: i64, fraction: f64, scale: i64) -> Option<()> {
-        self.time_us = self.time_us.checked_add(value.checked_mul(scale)?)?;
-        self.add_fraction_of_time(fraction, scale)
-    }
-
-    fn add_days(&mut self, value: i64, scale: i32) -> Option<()> {
-        let days = i32::try_from(value).ok()?.checked_mul(scale)?;
-        self.days = self.days.checked_add(days)?;
-        Some(())
-    }
-
-    fn add_years(&mut self, value: i64, fraction: f64, scale: i32) -> Option<()> {
-        let years = i32::try_from(value).ok()?.checked_mul(scale)?;
-        self.years = self.years.checked_add(years)?;
-        // At most 12,000: the cast is exact.
-        let months = (fraction * f64::from(scale) * 12.0).round_ties_even() as i32;
-        self.months = self.months.checked_add(months)?;
-        Some(())
-    }
-
-    fn add_fraction_of_days(&mut self, fraction: f64, scale: f64) -> Option<()> {
-        let days = fraction * scale;
-        self.days = self.days.checked_add(days.trunc() as i32)?;
-        self.add_fraction_of_time(days - days.trunc(), DAY_US)
-    }
-
-    pub(super) fn add_fraction_of_time(&mut self, fraction: f64, scale: i64) -> Option<()> {
-        let exact = fraction * scale as f64;
-        let mut time_us = exact.trunc() as i64;
-        let rest = exact - exact.trunc();
-        if rest > 0.5 {
-            time_us += 1;
-        } else if rest < -0.5 {
-            time_us -= 1;
-        }
-        self.time_us = self.time_us.checked_add(time_us)?;
-        Some(())
-    }
 }

@@ -1,14 +1,11 @@
 //! ISO 8601's intervals: with designators, `P1Y2M3DT4H5M6S`, and the alternative forms, `P0001-02-03T04:05:06`.
 //!
-//! PostgreSQL 15's DecodeISO8601Interval to the letter (datetime.c).
+//! PostgreSQL's DecodeISO8601Interval to the letter (datetime.c).
 
-use super::decode::{Span, Unit};
-use crate::types::datetime::calendar::SECOND_US;
+use super::decode::Unit;
+use super::sums::Sums;
 use crate::types::datetime::decode::Refusal;
 use crate::types::float::number_length;
-
-/// Numbers beyond this are refused: up to it a double has every integer.
-const NUMBER_MAX: f64 = 1.0e15;
 
 /// A number, taken apart, and how many digits stand before its point.
 struct Number {
@@ -18,13 +15,13 @@ struct Number {
 }
 
 /// Reads a text that begins with `P`.
-pub(super) fn decode(text: &str) -> Result<Span, Refusal> {
+pub(super) fn decode<S: Sums>(text: &str) -> Result<S, Refusal> {
     let mut reader = Reader {
         rest: text
             .strip_prefix('P')
             .filter(|rest| !rest.is_empty())
             .ok_or(Refusal::Format)?,
-        span: Span::default(),
+        sum: S::default(),
     };
     let (mut in_date, mut has_field) = (true, false);
     while !reader.rest.is_empty() {
@@ -55,22 +52,22 @@ pub(super) fn decode(text: &str) -> Result<Span, Refusal> {
                 Some('S') => reader.add(Unit::Second, &number)?,
                 Some(':') | None => {
                     reader.time(mark, &number, has_field)?;
-                    return Ok(reader.span);
+                    return Ok(reader.sum);
                 }
                 Some(_) => return Err(Refusal::Format),
             }
         }
         has_field = true;
     }
-    Ok(reader.span)
+    Ok(reader.sum)
 }
 
-struct Reader<'t> {
+struct Reader<'t, S> {
     rest: &'t str,
-    span: Span,
+    sum: S,
 }
 
-impl Reader<'_> {
+impl<S: Sums> Reader<'_, S> {
     /// What C's `strtod` reads, taken apart.
     fn number(&mut self) -> Result<Number, Refusal> {
         let text = self.rest;
@@ -83,6 +80,10 @@ impl Reader<'_> {
                 "hexadecimal numbers are not read here: write decimal digits",
             ));
         }
+        let word = unsigned.get(..3).unwrap_or_default();
+        if word.eq_ignore_ascii_case("inf") || word.eq_ignore_ascii_case("nan") {
+            return Err(Refusal::Overflow);
+        }
         let length = number_length(unsigned).ok_or(Refusal::Format)?;
         let (number, rest) = text.split_at(text.len() - unsigned.len() + length);
         self.rest = rest;
@@ -92,7 +93,7 @@ impl Reader<'_> {
         if value.is_infinite() || vanished {
             return Err(Refusal::Format);
         }
-        if value.abs() > NUMBER_MAX {
+        if !S::takes(value) {
             return Err(Refusal::Overflow);
         }
         Ok(Number {
@@ -112,7 +113,7 @@ impl Reader<'_> {
     }
 
     fn add(&mut self, unit: Unit, number: &Number) -> Result<(), Refusal> {
-        self.span
+        self.sum
             .add(unit, number.whole, number.fraction)
             .ok_or(Refusal::Overflow)
     }
@@ -132,7 +133,7 @@ impl Reader<'_> {
                 (Unit::Day, whole % 100, number.fraction),
             ];
             for (unit, value, fraction) in parts {
-                let added = self.span.add(unit, value, fraction);
+                let added = self.sum.add(unit, value, fraction);
                 added.ok_or(Refusal::Overflow)?;
             }
             return Ok(());
@@ -164,10 +165,7 @@ impl Reader<'_> {
         has_field: bool,
     ) -> Result<(), Refusal> {
         if mark.is_none() && number.digits == 6 && !has_field {
-            let whole = number.whole;
-            let seconds = whole / 10_000 * 3600 + whole / 100 % 100 * 60 + whole % 100;
-            let added = self.span.add_time(seconds, 0.0, SECOND_US);
-            let added = added.and_then(|()| self.span.add_fraction_of_time(number.fraction, 1));
+            let added = self.sum.add_run_together(number.whole, number.fraction);
             return added.ok_or(Refusal::Overflow);
         }
         if has_field {

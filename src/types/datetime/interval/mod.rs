@@ -1,19 +1,27 @@
 //! interval: microseconds, days and months, as PostgreSQL sends them.
 //!
-//! Text follows `IntervalStyle`; what a number without a unit is follows the fields of the type. As PostgreSQL 15 has
-//! it (timestamp.c, interval_in, AdjustIntervalForTypmod).
+//! Text follows `IntervalStyle`; what a number without a unit is follows the fields of the type (timestamp.c, interval_in,
+//! AdjustIntervalForTypmod). An infinity, which 17 has and no version before it, is all three parts at one end of their
+//! range, as `interval_send` of 17 writes it: longer, or shorter, than any other, and equal to none. To a version before
+//! 17 those parts are a number; there they are refused either way.
 
 mod decode;
 mod fields;
 mod iso;
+mod seconds;
 mod show;
+mod sums;
 
 pub use fields::IntervalFields;
 
+use decode::Decoded;
+use seconds::Seconds;
+use sums::{Microseconds, Sums};
+
 use super::decode::Refusal;
-use super::{lex, refused};
+use super::{calendar, lex, refused};
 use crate::ident::SqlState;
-use crate::types::{IntervalStyle, TextSettings, ValueFault, exact, stored};
+use crate::types::{IntervalStyle, ServerVersion, TextSettings, ValueFault, exact, stored};
 
 /// Bytes of PostgreSQL's work buffer for the fields of a text.
 const BUFFER_BYTES: usize = 256;
@@ -29,12 +37,24 @@ pub(in crate::types) fn parse(
     fields: IntervalFields,
     settings: &TextSettings,
 ) -> Result<Vec<u8>, ValueFault> {
-    let style = known(settings)?;
-    let span = lex::fields(text, BUFFER_BYTES)
+    if settings.version.adds_intervals_in_microseconds() {
+        parse_with::<Microseconds>(text, fields, settings)
+    } else {
+        parse_with::<Seconds>(text, fields, settings)
+    }
+}
+
+fn parse_with<S: Sums>(
+    text: &str,
+    fields: IntervalFields,
+    settings: &TextSettings,
+) -> Result<Vec<u8>, ValueFault> {
+    let (style, version) = (known(settings)?, settings.version);
+    let decoded: Decoded<S> = lex::fields(text, BUFFER_BYTES)
         .ok_or(Refusal::Format)
-        .and_then(|read| decode::decode(&read, fields, style))
+        .and_then(|read| decode::decode(&read, fields, style, version))
         .or_else(|refusal| match refusal {
-            Refusal::Format => iso::decode(text),
+            Refusal::Format => iso::decode(text).map(Decoded::Sum),
             other => Err(other),
         })
         .map_err(|refusal| match refusal {
@@ -44,23 +64,37 @@ pub(in crate::types) fn parse(
             ),
             other => refused(other, "interval"),
         })?;
-    let months = i64::from(span.years) * YEAR_MONTHS + i64::from(span.months);
-    let months = i32::try_from(months).map_err(|_| super::calendar::out_of_range("interval"))?;
-    let parts = Parts {
-        time_us: span.time_us,
-        days: span.days,
-        months,
-    };
-    parts.finite().map(Parts::canonical)
+    match decoded {
+        Decoded::Infinity => Ok(Parts::INFINITY),
+        Decoded::MinusInfinity => Ok(Parts::MINUS_INFINITY),
+        Decoded::Sum(sum) => sum.parts()?.known_to(version),
+    }
+    .map(Parts::canonical)
 }
 
 /// Reads an interval's binary form.
 ///
 /// # Errors
-/// 08P01 and 22P03 for another length, 0A000 for an infinite one.
-pub(in crate::types) fn receive(bytes: &[u8]) -> Result<Vec<u8>, ValueFault> {
+/// 08P01 and 22P03 for another length, 0A000 for an infinite one under a version that has none.
+pub(in crate::types) fn receive(
+    bytes: &[u8],
+    version: ServerVersion,
+) -> Result<Vec<u8>, ValueFault> {
     let bytes = exact::<16>(bytes)?;
-    Parts::read(&bytes)?.finite().map(Parts::canonical)
+    Parts::read(&bytes)?.known_to(version).map(Parts::canonical)
+}
+
+/// Writes an interval's binary form.
+///
+/// # Errors
+/// XX001 when it is none, 0A000 for an infinite one under a version that has none.
+pub(in crate::types) fn send(
+    canonical: &[u8],
+    version: ServerVersion,
+) -> Result<Vec<u8>, ValueFault> {
+    Parts::read(canonical)?
+        .known_to(version)
+        .map(Parts::canonical)
 }
 
 fn known(settings: &TextSettings) -> Result<IntervalStyle, ValueFault> {
@@ -74,7 +108,7 @@ fn known(settings: &TextSettings) -> Result<IntervalStyle, ValueFault> {
 }
 
 /// What an interval is.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Parts {
     time_us: i64,
     days: i32,
@@ -82,6 +116,17 @@ struct Parts {
 }
 
 impl Parts {
+    const INFINITY: Self = Self {
+        time_us: i64::MAX,
+        days: i32::MAX,
+        months: i32::MAX,
+    };
+    const MINUS_INFINITY: Self = Self {
+        time_us: i64::MIN,
+        days: i32::MIN,
+        months: i32::MIN,
+    };
+
     fn read(canonical: &[u8]) -> Result<Self, ValueFault> {
         let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = stored::<16>(canonical, "interval")?;
         Ok(Self {
@@ -91,18 +136,17 @@ impl Parts {
         })
     }
 
-    /// Not with all three parts at one end of their range: PostgreSQL 17 calls that infinite and prints it so, and 15
-    /// and 16 print a number.
-    fn finite(self) -> Result<Self, ValueFault> {
-        match (self.time_us, self.days, self.months) {
-            (i64::MAX, i32::MAX, i32::MAX) | (i64::MIN, i32::MIN, i32::MIN) => {
-                Err(ValueFault::new(
-                    SqlState::FEATURE_NOT_SUPPORTED,
-                    "an infinite interval is not supported in a treated column",
-                ))
-            }
-            _ => Ok(self),
+    /// Whether all three parts stand at one end of their range.
+    fn is_infinite(self) -> bool {
+        self == Self::INFINITY || self == Self::MINUS_INFINITY
+    }
+
+    /// The same, where the version prints it as what it is.
+    fn known_to(self, version: ServerVersion) -> Result<Self, ValueFault> {
+        if self.is_infinite() && !version.has_infinite_intervals() {
+            return Err(ValueFault::unknown_to_version("an infinite interval"));
         }
+        Ok(self)
     }
 
     fn canonical(self) -> Vec<u8> {
@@ -115,16 +159,23 @@ impl Parts {
     }
 }
 
-/// Cuts what is finer than the last field, and rounds the seconds.
+/// Cuts what is finer than the last field, and rounds the seconds; an infinity stays one.
 ///
 /// # Errors
-/// 0A000 where rounding leaves the range, which PostgreSQL 15 does not notice.
+/// Where rounding leaves the range 22008, and 0A000 under a version that does not notice.
 pub(in crate::types) fn coerce(
     canonical: Vec<u8>,
     fields: IntervalFields,
+    version: ServerVersion,
 ) -> Result<Vec<u8>, ValueFault> {
     let parts = Parts::read(&canonical)?;
+    if parts.is_infinite() {
+        return Ok(canonical);
+    }
     fields.apply(parts).map(Parts::canonical).ok_or_else(|| {
+        if version.has_infinite_intervals() {
+            return calendar::out_of_range("interval");
+        }
         ValueFault::new(
             SqlState::FEATURE_NOT_SUPPORTED,
             "rounding leaves the range of interval: round the value before sending it",
@@ -135,13 +186,22 @@ pub(in crate::types) fn coerce(
 /// Prints an interval.
 ///
 /// # Errors
-/// XX001 when it is none.
+/// XX001 when it is none, 0A000 for an infinite one under a version that has none.
 pub(in crate::types) fn show(
     canonical: &[u8],
     settings: &TextSettings,
 ) -> Result<Vec<u8>, ValueFault> {
-    let parts = Parts::read(canonical)?;
-    Ok(show::text(parts, known(settings)?).into_bytes())
+    let style = known(settings)?;
+    let parts = Parts::read(canonical)?.known_to(settings.version)?;
+    if !settings.version.adds_intervals_in_microseconds() {
+        seconds::printed(parts, style)?;
+    }
+    Ok(match parts {
+        Parts::INFINITY => "infinity".to_owned(),
+        Parts::MINUS_INFINITY => "-infinity".to_owned(),
+        parts => show::text(parts, style),
+    }
+    .into_bytes())
 }
 
 #[cfg(test)]
@@ -197,21 +257,95 @@ mod tests {
         );
     }
 
+    fn under(major: u32, style: IntervalStyle) -> TextSettings {
+        TextSettings {
+            version: ServerVersion::numbered(major * 10_000),
+            interval_style: style,
+            ..TextSettings::default()
+        }
+    }
+
     #[test]
-    fn what_is_infinite_to_some_versions_is_refused() {
+    fn an_infinity_is_read_and_shown_only_where_the_version_has_it() {
         let ends = |time: i64, days: i32, months: i32| {
             let (time, days, months) =
                 (time.to_be_bytes(), days.to_be_bytes(), months.to_be_bytes());
-            receive(&[&time[..], &days, &months].concat()).map_err(|fault| fault.sqlstate)
+            [&time[..], &days, &months].concat()
         };
         let refused = Err(SqlState::FEATURE_NOT_SUPPORTED);
-        assert_eq!(ends(i64::MAX, i32::MAX, i32::MAX), refused);
-        assert_eq!(ends(i64::MIN, i32::MIN, i32::MIN), refused);
-        assert!(ends(i64::MAX, i32::MAX, i32::MAX - 1).is_ok());
-        assert!(ends(i64::MAX, i32::MIN, i32::MAX).is_ok());
+        for (text, canonical) in [
+            ("infinity", ends(i64::MAX, i32::MAX, i32::MAX)),
+            ("-infinity", ends(i64::MIN, i32::MIN, i32::MIN)),
+        ] {
+            for style in [
+                IntervalStyle::Postgres,
+                IntervalStyle::PostgresVerbose,
+                IntervalStyle::SqlStandard,
+                IntervalStyle::Iso8601,
+            ] {
+                let settings = under(17, style);
+                let read = parse(text, IntervalFields::ALL, &settings);
+                assert_eq!(read.as_ref(), Ok(&canonical));
+                assert_eq!(show(&canonical, &settings), Ok(text.as_bytes().to_vec()));
+                let shown = show(&canonical, &under(16, style));
+                assert_eq!(shown.map_err(|fault| fault.sqlstate), refused);
+            }
+            let fields = IntervalFields::of_typmod((1 << 18) | 0xffff).expect("a modifier");
+            for major in [16, 17] {
+                let version = under(major, IntervalStyle::Postgres).version;
+                let kept = coerce(canonical.clone(), fields, version);
+                assert_eq!(kept.as_ref(), Ok(&canonical));
+                let (received, sent) = (receive(&canonical, version), send(&canonical, version));
+                assert_eq!(received, sent);
+                let same = if major == 17 {
+                    Ok(canonical.clone())
+                } else {
+                    refused.clone()
+                };
+                assert_eq!(sent.map_err(|fault| fault.sqlstate), same);
+            }
+        }
+        let version = ServerVersion::default();
+        assert!(receive(&ends(i64::MAX, i32::MAX, i32::MAX - 1), version).is_ok());
+        assert!(receive(&ends(i64::MAX, i32::MIN, i32::MAX), version).is_ok());
         let largest = "178956970 years 7 mons 2147483647 days 2562047788:00:54.775807";
-        let read = parse(largest, IntervalFields::ALL, &TextSettings::default());
+        let read = parse(
+            largest,
+            IntervalFields::ALL,
+            &under(16, IntervalStyle::Postgres),
+        );
         assert_eq!(read.map_err(|fault| fault.sqlstate), refused);
+    }
+
+    #[test]
+    fn each_version_adds_up_and_orders_as_it_does() {
+        for (major, text, expected) in [
+            (14, "1.05 years", "1 year"),
+            (15, "1.05 years", "1 year 1 mon"),
+            (14, "1.5 us", "00:00:00.000002"),
+            (15, "1.5 us", "00:00:00.000001"),
+            (14, "1.", "22007"),
+            (15, "1.", "00:00:01"),
+            (14, "2147483647 weeks", "0A000"),
+            (15, "2147483647 weeks", "22015"),
+            (14, "PT2147483648S", "22015"),
+            (16, "day 1", "00:00:01"),
+            (17, "day 1", "22007"),
+            (16, "ago 1 day", "-1 days"),
+            (17, "ago 1 day", "22007"),
+            (16, "infinity", "22007"),
+            (17, "infinity ago", "22007"),
+            (17, "at 1 day", "1 day"),
+        ] {
+            let settings = under(major, IntervalStyle::Postgres);
+            let shown = parse(text, IntervalFields::ALL, &settings)
+                .and_then(|bytes| show(&bytes, &settings))
+                .map_or_else(
+                    |fault| fault.sqlstate.0.to_owned(),
+                    |text| String::from_utf8_lossy(&text).into_owned(),
+                );
+            assert_eq!(shown, expected, "{major}: {text}");
+        }
     }
 
     #[test]
@@ -225,7 +359,7 @@ mod tests {
             ((0x7fff << 16) | 1, "1.25", "00:00:01.3"),
         ] {
             let read = parse(text, fields(typmod), &settings).expect("an interval");
-            let cut = coerce(read, fields(typmod)).expect("in range");
+            let cut = coerce(read, fields(typmod), settings.version).expect("in range");
             assert_eq!(show(&cut, &settings), Ok(expected.as_bytes().to_vec()));
             assert_eq!(fields(typmod).typmod(), typmod);
         }

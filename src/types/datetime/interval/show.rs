@@ -1,6 +1,6 @@
 //! Intervals as text, in the four styles of `IntervalStyle`.
 //!
-//! As PostgreSQL 15 prints them (datetime.c, EncodeInterval).
+//! As PostgreSQL prints them (datetime.c, EncodeInterval).
 
 use super::{Parts, YEAR_MONTHS};
 use crate::types::IntervalStyle;
