@@ -140,18 +140,27 @@ struct Compared {
 
 /// Runs the statements on both sides, in both protocols, each in a transaction that is rolled back.
 async fn compare(schema: &str, policy: &str, rows: &str, statements: &[String]) -> Compared {
+    let database = support::create_database(support::cluster()).await;
+    compare_in(&database, (schema, policy, rows), statements).await
+}
+
+/// The same in a database that is there.
+async fn compare_in(
+    database: &str,
+    (schema, policy, rows): (&str, &str, &str),
+    statements: &[String],
+) -> Compared {
     let cluster = support::cluster();
-    let database = support::create_database(cluster).await;
     let login = support::fresh_name("driver");
     support::create_login(cluster, &login, "driver", "").await;
-    let superuser = support::connect(&cluster.superuser_url(&database)).await;
+    let superuser = support::connect(&cluster.superuser_url(database)).await;
     superuser.batch_execute(schema).await.unwrap();
     let grant = format!("GRANT ALL ON ALL TABLES IN SCHEMA public TO {login}");
     superuser.batch_execute(&grant).await.unwrap();
-    let pgveil = Pgveil::start(cluster, &database, policy).await;
+    let pgveil = Pgveil::start(cluster, database, policy).await;
     let mut sides = Sides {
-        through: Raw::login(pgveil.port(), &login, "driver", &database),
-        direct: Raw::login(cluster.port(), &login, "driver", &database),
+        through: Raw::login(pgveil.port(), &login, "driver", database),
+        direct: Raw::login(cluster.port(), &login, "driver", database),
     };
     let ([through, direct], said) = sides.both(rows, simple);
     assert_eq!(through, direct, "{said}");
@@ -319,13 +328,14 @@ const ON_COARSE: &[&str] = &[
     "INSERT INTO TABLE (id, c) VALUES (72, {a}) ON CONFLICT (id) DO UPDATE SET c = excluded.c RETURNING c",
 ];
 
+const ON_COARSE_POLICY: &str = "version: 1\nroles: [{ name: driver, match: { user: \"driver*\" } }]\ntables:\n  public.every_type:\n    \
+    columns: { c: { store: { encrypt: { search: [equal] } }, show: { driver: plain } } }\n";
+
 /// Forms of [`ON_COARSE`] that what is stored cannot answer: GROUP BY, DISTINCT, USING; in both protocols.
 const REFUSED: u32 = 6;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn equality_that_is_coarser_than_identity_is_postgresql_s() {
-    let policy = "version: 1\nroles: [{ name: driver, match: { user: \"driver*\" } }]\ntables:\n  public.every_type:\n    \
-                  columns: { c: { store: { encrypt: { search: [equal] } }, show: { driver: plain } } }\n";
     for (ty, values, [a, b]) in COARSE {
         let schema = format!(
             "CREATE TABLE every_type (id int PRIMARY KEY, c {ty}); CREATE TABLE twin (LIKE every_type INCLUDING ALL)"
@@ -340,9 +350,41 @@ async fn equality_that_is_coarser_than_identity_is_postgresql_s() {
             .map(|text| text.replace("{a}", a).replace("{b}", b))
             .collect();
         eprintln!("{ty}:");
-        let compared = compare(&schema, policy, &rows, &statements).await;
+        let compared = compare(&schema, ON_COARSE_POLICY, &rows, &statements).await;
         let refused: u32 = compared.refused.values().sum();
         let all = 2 * u32::try_from(ON_COARSE.len()).expect("few");
         assert_eq!((compared.equal, refused), (all - REFUSED, REFUSED), "{ty}");
     }
+}
+
+/// Texts in an ARRAY without a cast are a text[], and what they are compared with becomes text: blanks count.
+#[tokio::test(flavor = "multi_thread")]
+async fn texts_in_an_array_are_not_of_the_column_s_type() {
+    let schema = "CREATE TABLE every_type (id int PRIMARY KEY, c char(4), d date, v varchar(9));
+        CREATE TABLE twin (LIKE every_type INCLUDING ALL)";
+    let policy = ON_COARSE_POLICY.replace(
+        "columns: {",
+        "columns: { d: { store: { encrypt: { search: [equal] } }, show: { driver: plain } },
+        v: { store: { encrypt: { search: [equal] } }, show: { driver: plain } },",
+    );
+    let rows = "INSERT INTO TABLE (id, c, d, v) VALUES (1, 'a', '2024-02-29', 'a '), (2, 'b', NULL, 'a'), (3, NULL, NULL, NULL)";
+    let all = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let equal = all(&[
+        "SELECT id FROM TABLE WHERE v = ANY (ARRAY['a ', 'c']) ORDER BY id",
+        "SELECT id FROM TABLE WHERE c = ANY (ARRAY['a '::char(4)]) ORDER BY id",
+        "SELECT id FROM TABLE WHERE c = ANY ('{\"a \",b}') ORDER BY id",
+        "SELECT id FROM TABLE WHERE c IN ('a ', 'c') ORDER BY id",
+        "SELECT id FROM TABLE WHERE d = ANY (ARRAY['2024-02-29'::date, NULL]) ORDER BY id",
+        "SELECT id FROM TABLE WHERE d <> ALL (ARRAY['2024-02-28'::date]) ORDER BY id",
+    ]);
+    let compared = compare(schema, &policy, rows, &equal).await;
+    assert_eq!((compared.equal, compared.refused.len()), (12, 0));
+    let refused = all(&[
+        "SELECT id FROM TABLE WHERE c = ANY (ARRAY['a ']) ORDER BY id",
+        "SELECT id FROM TABLE WHERE c <> ALL (ARRAY['a ', 'b']) ORDER BY id",
+        "SELECT id FROM TABLE WHERE c = ANY (ARRAY['b', 'a '::char(4)]) ORDER BY id",
+        "SELECT id FROM TABLE WHERE d = ANY (ARRAY['2024-02-29']) ORDER BY id",
+    ]);
+    let compared = compare(schema, &policy, rows, &refused).await;
+    assert_eq!(compared.equal, 0, "{:?}", compared.refused);
 }

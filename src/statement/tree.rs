@@ -169,8 +169,14 @@ pub(super) enum Expr {
         right: Box<Expr>,
         extent: Extent,
     },
-    /// `left [NOT] IN (list)`, and `= ANY (ARRAY[list])`
+    /// `left [NOT] IN (list)`
     InList {
+        left: Box<Expr>,
+        list: Vec<Expr>,
+        extent: Extent,
+    },
+    /// `left = ANY (ARRAY[list])`, `<> ALL`
+    InArray {
         left: Box<Expr>,
         list: Vec<Expr>,
         extent: Extent,
@@ -369,6 +375,7 @@ impl Expr {
             | Expr::Cast { extent, .. }
             | Expr::Compare { extent, .. }
             | Expr::InList { extent, .. }
+            | Expr::InArray { extent, .. }
             | Expr::InQuery { extent, .. }
             | Expr::AnyArray { extent, .. }
             | Expr::NullTest { extent, .. } => Some(*extent),

@@ -43,6 +43,7 @@ impl Inference<'_> {
                 extent,
             } => self.compare(left, slice::from_ref(right), *extent),
             Expr::InList { left, list, extent } => self.compare(left, list, *extent),
+            Expr::InArray { left, list, extent } => self.in_array(left, list, *extent),
             Expr::InQuery {
                 left,
                 query,
@@ -281,11 +282,20 @@ impl Inference<'_> {
     /// `left = right`, `left IN (list)`.
     fn compare(&mut self, left: &Expr, list: &[Expr], extent: Extent) -> Result<Ty, Refusal> {
         let left_ty = self.expr(left)?;
+        self.compare_each((left, &left_ty), list, extent)
+    }
+
+    pub(super) fn compare_each(
+        &mut self,
+        (left, left_ty): (&Expr, &Ty),
+        list: &[Expr],
+        extent: Extent,
+    ) -> Result<Ty, Refusal> {
         let mut met = matches!(left_ty, Ty::Held(_));
         for right in list {
             let right_ty = self.expr(right)?;
             met |= matches!(right_ty, Ty::Held(_));
-            match (&left_ty, &right_ty) {
+            match (left_ty, &right_ty) {
                 // Text in a list becomes char(n), and beside a single one char(n) becomes text (select_common_type
                 // against the operators): here nobody knows what a parameter will be declared as.
                 (Ty::Held(attribute), Ty::Constant)
@@ -305,7 +315,7 @@ impl Inference<'_> {
                     self.compares(attribute, Some(right), Some(extent));
                 }
                 _ => {
-                    let sides = ((&left_ty, Some(left)), (&right_ty, Some(right)));
+                    let sides = ((left_ty, Some(left)), (&right_ty, Some(right)));
                     self.compare_types(sides.0, sides.1, Some(extent))?;
                 }
             }
@@ -333,25 +343,6 @@ impl Inference<'_> {
         }
         let item = only_item(&self.resolved.queries[query.0]);
         self.compare_types((&left_ty, Some(left)), (&right, item), Some(extent))?;
-        Ok(Ty::Plain)
-    }
-
-    fn any_array(&mut self, left: &Expr, right: &Expr, extent: Extent) -> Result<Ty, Refusal> {
-        match (self.expr(left)?, self.expr(right)?) {
-            (Ty::Held(attribute), Ty::Constant) => {
-                self.found.grouped.push(extent);
-                self.adapt(right, &attribute, Shape::Array, false)?;
-                self.compares(&attribute, Some(left), Some(extent));
-            }
-            (Ty::Held(a), _) | (_, Ty::Held(a)) => {
-                return Err(self.not_for(
-                    &a,
-                    &Form::Named("ANY or ALL in this form"),
-                    Some(extent),
-                ));
-            }
-            _ => {}
-        }
         Ok(Ty::Plain)
     }
 }

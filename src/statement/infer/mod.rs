@@ -5,6 +5,7 @@
 //! and set operations. What it cannot carry is refused. Here: the types, and queries.
 
 mod account;
+mod array;
 mod expr;
 mod write;
 

@@ -256,7 +256,7 @@ impl Resolver<'_> {
                 .elements_end(first, &list)
                 .is_some_and(|end| self.is_symbol(end, "]") && end + 2 == extent.end)
             {
-                return Ok(Expr::InList {
+                return Ok(Expr::InArray {
                     left: Box::new(left),
                     list,
                     extent,

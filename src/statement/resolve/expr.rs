@@ -247,6 +247,9 @@ impl Resolver<'_> {
                 extent,
             },
             (Expr::InList { left, list, .. }, Some(extent)) => Expr::InList { left, list, extent },
+            (Expr::InArray { left, list, .. }, Some(extent)) => {
+                Expr::InArray { left, list, extent }
+            }
             (Expr::InQuery { left, query, .. }, Some(extent)) => Expr::InQuery {
                 left,
                 query,
