@@ -17,6 +17,9 @@ const COMPOSE: &str = include_str!("../docker/compose.yaml");
 const SECRETS: &str = include_str!("../docker/secrets.sh");
 const CONFIGURATION: &str = include_str!("../docker/pgveil/pgveil.toml");
 const POLICY: &str = include_str!("../docker/pgveil/policy.yaml");
+const DOCKERFILE: &str = include_str!("../docker/Dockerfile");
+const IGNORED: &str = include_str!("../docker/Dockerfile.dockerignore");
+const MANIFEST: &str = include_str!("../Cargo.toml");
 const LABELS: &str = include_str!("../src/metrics/labels.rs");
 
 fn docker(path: &str) -> PathBuf {
@@ -35,6 +38,40 @@ fn metrics(text: &str) -> BTreeSet<String> {
         cut.next().unwrap_or(word).to_owned()
     };
     named.map(plain).collect()
+}
+
+/// The first words of the paths that the build has to have, beside the sources: the manifest is not read without the
+/// folders of the targets that it names.
+fn needed() -> BTreeSet<String> {
+    let manifest: toml::Table = MANIFEST.parse().expect("a manifest");
+    let kinds = [
+        ("bench", "benches"),
+        ("test", "tests"),
+        ("example", "examples"),
+    ];
+    let named = kinds
+        .iter()
+        .filter(|(kind, _)| manifest.contains_key(*kind));
+    let folders = named.map(|(_, folder)| (*folder).to_owned());
+    let others = ["Cargo.toml", "Cargo.lock", "src"].map(str::to_owned);
+    folders.chain(others).collect()
+}
+
+#[test]
+fn the_image_is_built_from_all_that_the_build_needs() {
+    let lines = DOCKERFILE.lines().filter_map(|l| l.strip_prefix("COPY "));
+    let lines = lines.filter(|line| !line.starts_with("--from"));
+    let copied: BTreeSet<String> = lines
+        .flat_map(|line| {
+            let paths: Vec<&str> = line.split(' ').collect();
+            let (_, sources) = paths.split_last().expect("where it goes");
+            sources.iter().map(ToString::to_string).collect::<Vec<_>>()
+        })
+        .collect();
+    let let_in = IGNORED.lines().filter_map(|line| line.strip_prefix('!'));
+    let let_in: BTreeSet<String> = let_in.map(str::to_owned).collect();
+    assert_eq!(copied, let_in);
+    assert!(needed().is_subset(&copied), "{:?} of {copied:?}", needed());
 }
 
 /// Every expression of the dashboard.
