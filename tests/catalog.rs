@@ -278,3 +278,45 @@ async fn a_hostile_search_path_changes_nothing() {
             .is_empty()
     );
 }
+
+/// Every character that a text can hold is asked for.
+#[tokio::test]
+async fn where_lower_is_of_ascii_it_is_told_so() {
+    let cluster = support::cluster();
+    let sql = "SELECT count(*) FROM pg_catalog.generate_series(1, 1114111) i WHERE i NOT BETWEEN 55296 AND 57343 \
+               AND lower(chr(i)) <> CASE WHEN i BETWEEN 65 AND 90 THEN chr(i + 32) ELSE chr(i) END";
+    let superuser = support::connect(&cluster.superuser_url("postgres")).await;
+    let version = support::version(&superuser).await;
+    let mut databases = vec![
+        ("", false),
+        (support::IN_C, true),
+        ("TEMPLATE template0 LC_CTYPE 'POSIX'", true),
+        ("TEMPLATE template0 LC_CTYPE 'C.UTF-8'", false),
+    ];
+    if version >= 150_000 {
+        let icu =
+            "TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en' LC_COLLATE 'C' LC_CTYPE 'C'";
+        databases.push((icu, false));
+    }
+    if version >= 170_000 {
+        databases.push((
+            "TEMPLATE template0 LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C'",
+            true,
+        ));
+        databases.push((
+            "TEMPLATE template0 LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'",
+            false,
+        ));
+    }
+    for (options, expected) in databases {
+        let name = support::create_database_with(cluster, options).await;
+        let mut client = support::connect(&cluster.superuser_url(&name)).await;
+        let others: i64 = client.query_one(sql, &[]).await.expect(options).get(0);
+        assert_eq!(others == 0, expected, "{options}");
+        assert_eq!(
+            snapshot(&mut client).await.lower_is_ascii,
+            expected,
+            "{options}"
+        );
+    }
+}

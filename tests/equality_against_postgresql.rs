@@ -7,7 +7,8 @@ use pgveil::ident::{DomainName, KeyVersion};
 use pgveil::keyring::{KdfParameters, Keyring, Passphrase, create_with};
 use pgveil::seal::{Binding, Comparison, HEAD_BYTES, Sealer};
 use pgveil::types::{
-    ArrayType, Equality, LogicalType, ServerVersion, TextSettings, array, coerce, from_text, normal,
+    ArrayType, Equality, LogicalType, NamedType, ServerVersion, TextSettings, array, coerce,
+    from_text, normal,
 };
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
@@ -37,9 +38,13 @@ fn generated(texts: &BoxedStrategy<String>) -> Vec<String> {
 
 /// Pairs of places whose values PostgreSQL calls equal.
 async fn equal_to_the_server(logical: LogicalType, texts: &[String]) -> BTreeSet<(i64, i64)> {
-    let database = support::create_database(support::cluster()).await;
+    let database = support::create_database_with(support::cluster(), support::IN_C).await;
     let client = support::connect(&support::cluster().superuser_url(&database)).await;
     let ty = logical.sql();
+    if ty.contains("citext") {
+        let extension = "CREATE EXTENSION citext SCHEMA public";
+        client.batch_execute(extension).await.expect("citext");
+    }
     let sql = format!(
         "WITH v AS (SELECT x::{ty} AS x, n FROM unnest($1::text[]) WITH ORDINALITY AS u (x, n)) \
          SELECT a.n, b.n FROM v a, v b WHERE a.x = b.x"
@@ -392,4 +397,27 @@ async fn arrays_are_equal_as_the_server_says() {
     arrays_agree(LogicalType::Jsonb, documents).await;
     let instants = chosen(&["2024-01-01 00:00+00", "2024-01-01 01:00+01", "infinity"]);
     arrays_agree(LogicalType::Timestamptz(None), instants).await;
+}
+
+/// In a database whose LC_CTYPE is C: letters beyond ASCII count as they are.
+#[tokio::test]
+async fn letters_case_counts_as_the_server_says() {
+    let citext = NamedType {
+        oid: 70_000,
+        array_oid: 70_001,
+        sql: "public.citext".to_owned(),
+        labels: Vec::new(),
+    };
+    let citext = LogicalType::Citext(citext.keep().expect("few types"));
+    let texts = || {
+        let piece = chosen(&[
+            "a", "A", "b", "B", "z", "Z", "@", "[", "`", "{", "É", "é", "İ", "i", "I", "ı", "Σ",
+            "ς", "σ", "ß", "ẞ", "K", "k", "ǅ", "Ǆ", "ﬁ", "ФИ", "фи", "𐐀", "𐐨", " ",
+        ]);
+        prop::collection::vec(piece, 0..3)
+            .prop_map(|pieces| pieces.concat())
+            .boxed()
+    };
+    agrees(citext, texts()).await;
+    arrays_agree(citext, chosen(&["a", "A", "É", "é", "i", "I", "İ"])).await;
 }

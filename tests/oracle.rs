@@ -388,3 +388,44 @@ async fn texts_in_an_array_are_not_of_the_column_s_type() {
     let compared = compare(schema, &policy, rows, &refused).await;
     assert_eq!(compared.equal, 0, "{:?}", compared.refused);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn citext_is_compared_as_in_a_database_of_lc_ctype_c() {
+    let database = support::create_database_with(support::cluster(), support::IN_C).await;
+    let schema = "CREATE EXTENSION citext; CREATE TABLE every_type (id int PRIMARY KEY, c citext, e citext[]);
+        CREATE INDEX ON every_type (c); CREATE UNIQUE INDEX ON every_type (e);
+        CREATE TABLE twin (LIKE every_type INCLUDING ALL)";
+    let policy = ON_COARSE_POLICY.replace(
+        "columns: {",
+        "columns: { e: { store: { encrypt: { search: [equal] } }, show: { driver: plain } },",
+    );
+    let rows = "INSERT INTO TABLE (id, c, e) VALUES (1, 'Anna', '{Anna}'), (2, 'anna', '{Anna,NULL}'), \
+         (3, 'École', '{École}'), (4, 'école', '{école}'), (5, 'ANNA ', '{}'), (6, NULL, NULL)";
+    let mut statements: Vec<String> = ON_COARSE
+        .iter()
+        .map(|text| text.replace("{a}", "'aNNA'").replace("{b}", "'éCOLE'"))
+        .collect();
+    statements.extend(
+        [
+            "SELECT id FROM TABLE WHERE c = ANY ('{ANNA,ÉCOLE}') ORDER BY id",
+            "SELECT id FROM TABLE WHERE c = ANY (ARRAY['ANNA'::citext]) ORDER BY id",
+            "SELECT id FROM TABLE WHERE e = '{aNNa}' ORDER BY id",
+            "SELECT id FROM TABLE WHERE e <> '{ANNA,null}'::citext[] ORDER BY id",
+            "INSERT INTO TABLE (id, e) VALUES (70, '{aNNA}')",
+            "INSERT INTO TABLE (id, e) VALUES (70, '{éCOLE}')",
+            "SELECT id FROM TABLE WHERE c = 'Anna'::text ORDER BY id",
+            "SELECT id FROM TABLE WHERE c = ANY (ARRAY['anna', 'ANNA']) ORDER BY id",
+            "SELECT id FROM TABLE WHERE c = ANY ('{anna}'::text[]) ORDER BY id",
+            "SELECT id FROM TABLE WHERE c IN ('x', 'anna'::text) ORDER BY id",
+        ]
+        .map(str::to_owned),
+    );
+    let compared = compare_in(&database, (schema, &policy, rows), &statements).await;
+    let refused: u32 = compared.refused.values().sum();
+    // The last four compare texts, by which letters' case counts.
+    assert_eq!(refused, REFUSED + 8, "{:?}", compared.refused);
+    assert_eq!(
+        compared.equal + refused,
+        2 * u32::try_from(statements.len()).expect("few")
+    );
+}

@@ -158,6 +158,8 @@ pub struct Snapshot {
     pub functions: Vec<Function>,
     /// whether the server, the database or a role of it sets `extra_float_digits` to 0 or less
     pub floats_are_cut: bool,
+    /// whether the database's `lower()` changes the letters of ASCII and no other, whatever becomes of its system
+    pub lower_is_ascii: bool,
     /// enums, domains and citext, by OID
     pub types: BTreeMap<u32, TypeEntry>,
 }
@@ -183,6 +185,7 @@ impl Snapshot {
             by_name,
             functions,
             floats_are_cut: false,
+            lower_is_ascii: false,
             types: BTreeMap::new(),
         }
     }
@@ -193,6 +196,7 @@ impl Snapshot {
             && self.functions == other.functions
             && self.types == other.types
             && self.floats_are_cut == other.floats_are_cut
+            && self.lower_is_ascii == other.lower_is_ascii
             && self.notices == other.notices
             && self.shadowed == other.shadowed
     }

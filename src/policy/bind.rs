@@ -7,7 +7,10 @@ mod fit;
 
 use std::collections::{BTreeMap, HashSet};
 
-use self::fit::{cut_float, unfit_kind, unfit_type, unlike_domain, unlike_stored, untreated_type};
+use self::fit::{
+    cut_float, folded_otherwise, unfit_kind, unfit_type, unlike_domain, unlike_stored,
+    untreated_type,
+};
 use super::decide::{Bound, Store, Treated};
 use super::roles::Allow;
 use super::rule::{Policy, Rule};
@@ -172,6 +175,7 @@ impl<'a> Binder<'a> {
                 let logical = *logical;
                 hindrances.extend(unfit_type(rule, logical));
                 hindrances.extend(cut_float(rule, logical, self.snapshot));
+                hindrances.extend(folded_otherwise(rule, logical, self.snapshot));
                 hindrances.extend(self.unfit_class(rule, logical));
             }
         }

@@ -129,16 +129,26 @@ whole. A domain is refused whose CHECK or default the server could not keep over
 column does not have of its own. Tokens are for `text` and `varchar`. A generated column can be
 masked, not sealed or tokenised.
 
-PostgreSQL calls values of some types equal that are written differently: `numeric` without a scale, `float4`,
-`float8`, `interval`, `bpchar` without a length, `jsonb` (`1.0` and `1.00`, `1 mon` and `30 days`), and arrays of these,
-whose bounds and NULLs count. With `equal` such a value carries a keyed term of its normal form, and comparisons go by the first 26 bytes of what is stored:
-`pg_catalog.substring(column, 1, 26)`. `=`, `<>`, `IN`, `ANY`, `IS DISTINCT FROM`, `JOIN … ON` and
-`count(DISTINCT …)` work; `GROUP BY`, `DISTINCT`, `UNION`, `USING`, window partitions and `ON CONFLICT` on the column
-are refused. `apply` builds its indexes again over that expression, a `UNIQUE` constraint as a unique index; it refuses
-primary keys, foreign keys and deferrable constraints on the column. An index made later has to be on that expression.
+PostgreSQL calls values of some types equal that are written differently: `numeric` without a scale, `float4`, `float8`,
+`interval`, `bpchar` without a length, `jsonb` (`1.0` and `1.00`, `1 mon` and `30 days`), and arrays of these, whose
+bounds and NULLs count. With `equal` such a value carries a keyed term of its normal form, and comparisons go by the
+first 26 bytes of what is stored: `pg_catalog.substring(column, 1, 26)`. `=`, `<>`, `IN`, `ANY`, `IS DISTINCT FROM`,
+`JOIN … ON` and `count(DISTINCT …)` work; `GROUP BY`, `DISTINCT`, `UNION`, `USING`, window partitions and `ON CONFLICT`
+on the column are refused. `apply` builds its indexes again over that expression, a `UNIQUE` constraint as a unique
+index; it refuses primary keys, foreign keys and deferrable constraints on the column. An index made later has to be on
+that expression.
 
-`equal` is refused on `json`, which has no equality, on `citext`, whose equality is the server's own `lower()`, and on
-arrays of these.
+`equal` on `citext` and its arrays goes by such a term too, in a database whose `LC_CTYPE` is `C` or `POSIX` (of the
+provider libc, or the built-in locale `C`), and is refused in any other. A citext is equal by the server's `lower()`
+under the database's default collation. There it changes the letters of ASCII and no other, for good. Elsewhere it is
+libc's, ICU's or Unicode's of the day: an upgrade of the system, or a dump restored into a database of another locale,
+changes which values are equal, and terms under stored values would not follow; ICU looks at a letter's neighbours
+besides (a final sigma), so that no list of characters tells all that it does. A column restored where `lower()` is
+another is not ready (55000), rather than searched in vain. Beside a `text` or `varchar`, as drivers may declare a
+parameter, PostgreSQL compares a citext as a text: that is refused (0A000); leave the type open, or cast to `citext`.
+
+`equal` is refused on `json`, which has no equality, and on arrays of it. `apply` refuses it on a column whose collation
+is nondeterministic: which texts such a collation calls equal only the server's own version of ICU says.
 
 Sealed values are read and printed as the session's `DateStyle`, `TimeZone`, `IntervalStyle` and `bytea_output` say, and
 as the server's version does: what is stored is the same under each, and a value that an older server does not have (an

@@ -26,8 +26,10 @@ pub fn normal(
         TypeClass::Float => Some(Cow::Owned(one_zero_and_one_nan(canonical))),
         TypeClass::Interval => Some(Cow::Owned(length_of(canonical))),
         TypeClass::Array => array(element?, canonical).map(Cow::Owned),
-        // The server's own lower(), by the collation of the database; no `=` at all.
-        TypeClass::Citext | TypeClass::Json => None,
+        // lower() of a database whose LC_CTYPE is C (citext.c, citext_eq): no policy binds it where it is another.
+        TypeClass::Citext => Some(Cow::Owned(canonical.to_ascii_lowercase())),
+        // No `=` at all.
+        TypeClass::Json => None,
         // Equality is identity.
         TypeClass::Text
         | TypeClass::Integer
@@ -209,6 +211,12 @@ mod tests {
             assert_eq!(first, third, "{logical:?}");
             assert_ne!(first, normal(other), "{logical:?}");
         }
+    }
+
+    #[test]
+    fn a_citext_is_folded_by_its_letters_of_ascii() {
+        let normal = normal(TypeClass::Citext, None, "ÄBC[ z".as_bytes());
+        assert_eq!(normal.as_deref(), Some("Äbc[ z".as_bytes()));
     }
 
     #[test]

@@ -287,6 +287,33 @@ mod tests {
         assert_eq!(wire(25, 0, b"ab ", bpchar), Ok(b"ab ".to_vec()));
     }
 
+    /// A citext beside a text is compared as a text, by which letters' case counts.
+    #[test]
+    fn a_text_does_not_meet_citext() {
+        let citext = crate::types::NamedType {
+            oid: 70_000,
+            array_oid: 70_001,
+            sql: "public.citext".to_owned(),
+            labels: Vec::new(),
+        };
+        let logical = LogicalType::Citext(citext.keep().expect("few types"));
+        let compared = |oid| {
+            let declared = Declared { oid, format: 0 };
+            let target = Target {
+                logical,
+                assigned: false,
+            };
+            from_wire(declared, b"Anna", target, &TextSettings::default()).map_err(|f| f.sqlstate.0)
+        };
+        for oid in [19, 25, 1042, 1043] {
+            assert_eq!(compared(oid), Err("0A000"), "{oid}");
+        }
+        for oid in [0, 705, 70_000] {
+            assert_eq!(compared(oid), Ok(b"Anna".to_vec()), "{oid}");
+        }
+        assert_eq!(wire(25, 0, b"Anna", logical), Ok(b"Anna".to_vec()));
+    }
+
     #[test]
     fn other_types_are_a_mismatch_or_not_supported() {
         assert_eq!(wire(25, 0, b"7", LogicalType::Int4), Err("42804"));

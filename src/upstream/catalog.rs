@@ -100,6 +100,7 @@ async fn read(transaction: &Transaction<'_>) -> Result<Snapshot, CatalogFault> {
     let mut snapshot = Snapshot::new(0, relations, functions);
     snapshot.types = types::types(transaction).await.map_err(fault)?;
     snapshot.floats_are_cut = types::floats_are_cut(transaction).await.map_err(fault)?;
+    snapshot.lower_is_ascii = types::lower_is_ascii(transaction).await.map_err(fault)?;
     snapshot.notices = notices;
     snapshot.shadowed = shadowed;
     Ok(snapshot)

@@ -1,5 +1,5 @@
-//! Reads the types that a database defines: enums, domains, and citext where its extension is there; and the one
-//! setting of how values look that no session reports.
+//! Reads the types that a database defines: enums, domains, and citext where its extension is there; the one setting
+//! of how values look that no session reports; and what `lower()` does.
 
 use std::collections::BTreeMap;
 
@@ -64,4 +64,21 @@ pub(super) async fn floats_are_cut(
     transaction: &Transaction<'_>,
 ) -> Result<bool, tokio_postgres::Error> {
     transaction.query_one(FLOATS_ARE_CUT, &[]).await?.try_get(0)
+}
+
+/// Where `LC_CTYPE` is C the server's `lower()` is its own and of ASCII alone (formatting.c, str_tolower). Providers came
+/// with PostgreSQL 15, the built-in one with 17: the row is asked, for older servers have no such columns.
+const LOWER_IS_ASCII: &str = "\
+    SELECT CASE coalesce(r.entry->>'datlocprovider', 'c') \
+                WHEN 'c' THEN r.entry->>'datctype' IN ('C', 'POSIX') \
+                WHEN 'b' THEN coalesce(r.entry->>'datlocale', '') = 'C' \
+                ELSE false END \
+      FROM pg_catalog.pg_database d CROSS JOIN LATERAL (SELECT pg_catalog.to_jsonb(d) AS entry) r \
+     WHERE d.datname = pg_catalog.current_database()";
+
+/// Whether the database's `lower()` changes the letters of ASCII and no other.
+pub(super) async fn lower_is_ascii(
+    transaction: &Transaction<'_>,
+) -> Result<bool, tokio_postgres::Error> {
+    transaction.query_one(LOWER_IS_ASCII, &[]).await?.try_get(0)
 }

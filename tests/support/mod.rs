@@ -46,14 +46,22 @@ pub async fn connect(url: &str) -> tokio_postgres::Client {
 
 /// Makes a database of its own in the cluster and returns its name.
 pub async fn create_database(cluster: &Cluster) -> String {
+    create_database_with(cluster, "").await
+}
+
+/// The same, with SQL to follow `CREATE DATABASE …`.
+pub async fn create_database_with(cluster: &Cluster, options: &str) -> String {
     let name = fresh_name("db");
     let superuser = connect(&cluster.superuser_url("postgres")).await;
     superuser
-        .batch_execute(&format!("CREATE DATABASE {name}"))
+        .batch_execute(&format!("CREATE DATABASE {name} {options}"))
         .await
         .expect("a database");
     name
 }
+
+/// What makes a database whose LC_CTYPE is C.
+pub const IN_C: &str = "TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'";
 
 /// Makes a login of that name and password, with SQL to follow `CREATE ROLE … LOGIN` (may be empty).
 pub async fn create_login(cluster: &Cluster, name: &str, password: &str, options: &str) {

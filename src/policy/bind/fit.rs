@@ -134,6 +134,26 @@ pub(super) fn cut_float(
     })
 }
 
+/// A citext is equal by the server's `lower()`, and a term has to stay what it is for as long as values do: only where
+/// `lower()` is of ASCII alone is it known to. A dump restored where it is not is so found here, and nothing is missed.
+pub(super) fn folded_otherwise(
+    rule: &Rule,
+    logical: LogicalType,
+    snapshot: &Snapshot,
+) -> Option<Hindrance> {
+    let class = logical.element_class().unwrap_or(logical.class());
+    let compared =
+        matches!(&rule.store, Store::Encrypt { search } if search.contains(&Search::Equal));
+    (class == TypeClass::Citext && compared && !snapshot.lower_is_ascii).then(|| {
+        Hindrance::new(
+            Obstacle::Unfit,
+            rule.store_at,
+            "`equal` on citext needs a database whose LC_CTYPE is C: elsewhere lower() changes with the system",
+            "write `search: []`",
+        )
+    })
+}
+
 /// Why values of the type cannot be compared where they are sealed.
 fn no_equality(logical: LogicalType) -> Option<&'static str> {
     match logical.equality() {

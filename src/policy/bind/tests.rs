@@ -501,3 +501,41 @@ fn a_mask_fits_its_type() {
     assert!(bound.attribute(16400, 1).unwrap().not_ready.is_some());
     assert_eq!(bound.attribute(16400, 2).unwrap().not_ready, None);
 }
+
+/// A dump may be restored into a database where lower() is another: then nothing is compared, rather than missed.
+#[test]
+fn citext_is_compared_only_where_lower_is_of_ascii() {
+    use crate::catalog::{TypeEntry, TypeKind};
+    let columns = "      a: { store: { encrypt: { search: [equal] } }, show: { app: plain, bi: null } }\n      b: { store: { encrypt: { search: [equal] } }, show: { app: plain, bi: null } }\n      c: { store: encrypt, show: { app: plain, bi: { mask: email } } }\n";
+    let of = |oid| TypeRef { oid, typmod: -1 };
+    let relation = || {
+        table(vec![
+            sealed("a", of(70_000), 9, "encrypt equal"),
+            sealed("b", of(70_001), 9, "encrypt equal"),
+            sealed("c", of(70_000), 9, "encrypt"),
+        ])
+    };
+    for lower_is_ascii in [true, false] {
+        let mut snapshot = Snapshot::new(1, vec![relation()], Vec::new());
+        snapshot.lower_is_ascii = lower_is_ascii;
+        let citext = TypeEntry {
+            sql: "public.citext".into(),
+            name: "citext".into(),
+            array_oid: 70_001,
+            kind: TypeKind::Citext,
+        };
+        snapshot.types.insert(70_000, citext);
+        let text = format!(
+            "version: 1\nroles:\n  - {{ name: app, match: {{ user: a }} }}\n  - {{ name: bi, match: {{ user: b }} }}\ntables:\n  public.t:\n    columns:\n{columns}"
+        );
+        let policy = load("f", &text).unwrap_or_else(|f| panic!("{f:?}")).policy;
+        let (bound, faults) = bind(&policy, &snapshot, 7, |_| Some(DomainId(9)));
+        let told: Vec<&str> = faults.iter().map(|f| f.fault.message.as_str()).collect();
+        let expected = "`equal` on citext needs a database whose LC_CTYPE is C: elsewhere lower() changes with the system";
+        let expected = ["a", "b"].map(|name| format!("public.t.{name}: {expected}"));
+        assert_eq!(told.is_empty(), lower_is_ascii, "{told:?}");
+        assert!(lower_is_ascii || told == expected, "{told:?}");
+        let ready = |n| bound.attribute(16400, n).unwrap().not_ready.is_none();
+        assert_eq!([1, 2, 3].map(ready), [lower_is_ascii, lower_is_ascii, true]);
+    }
+}
