@@ -578,7 +578,7 @@ async fn what_a_column_itself_forbids_is_named() {
         ),
         ("CREATE TABLE t (a money)", "policy"),
         ("CREATE TABLE t (a point)", "policy"),
-        ("CREATE TABLE t (a numeric[])", "policy"),
+        ("CREATE TABLE t (a json)", "policy"),
         ("CREATE TABLE t (b int)", "policy"),
         ("CREATE TABLE t (a text) PARTITION BY LIST (a)", "kind"),
         (
