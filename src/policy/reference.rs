@@ -133,10 +133,10 @@ PostgreSQL calls values of some types equal that are written differently: `numer
 `interval`, `bpchar` without a length, `jsonb` (`1.0` and `1.00`, `1 mon` and `30 days`), and arrays of these, whose
 bounds and NULLs count. With `equal` such a value carries a keyed term of its normal form, and comparisons go by the
 first 26 bytes of what is stored: `pg_catalog.substring(column, 1, 26)`. `=`, `<>`, `IN`, `ANY`, `IS DISTINCT FROM`,
-`JOIN … ON` and `count(DISTINCT …)` work; `GROUP BY`, `DISTINCT`, `UNION`, `USING`, window partitions and `ON CONFLICT`
-on the column are refused. `apply` builds its indexes again over that expression, a `UNIQUE` constraint as a unique
-index; it refuses primary keys, foreign keys and deferrable constraints on the column. An index made later has to be on
-that expression.
+`JOIN … ON`, `count(DISTINCT …)` and `SELECT DISTINCT` (as `DISTINCT ON` these bytes, in place of the column) work;
+`GROUP BY`, `DISTINCT ON`, `UNION`, `USING`, window partitions and `ON CONFLICT` on the column are refused. `apply`
+builds its indexes again over that expression, a `UNIQUE` constraint as a unique index; it refuses primary keys, foreign
+keys and deferrable constraints on the column. An index made later has to be on that expression.
 
 `equal` on `citext` and its arrays goes by such a term too, in a database whose `LC_CTYPE` is `C` or `POSIX` (of the
 provider libc, or the built-in locale `C`), and is refused in any other. A citext is equal by the server's `lower()`

@@ -53,7 +53,7 @@ pub(super) fn needs_head(attribute: &AttributeName, position: Option<usize>) -> 
             "grouping or matching rows by {attribute} cannot be computed as it is stored: equal values of its type can differ"
         ),
         hint: format!(
-            "{attribute} can be compared by =, <>, IN, ANY, JOIN … ON and count(DISTINCT …); not by GROUP BY, DISTINCT, UNION, USING or ON CONFLICT."
+            "{attribute} can be compared by =, <>, IN, ANY, JOIN … ON, count(DISTINCT …) and SELECT DISTINCT; not by GROUP BY, DISTINCT ON, UNION, USING or ON CONFLICT."
         ),
         position,
         reason: "unsupported",

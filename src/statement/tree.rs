@@ -245,6 +245,8 @@ pub(super) enum Body {
 pub(super) struct Select {
     /// DISTINCT
     pub distinct: bool,
+    /// the word, where it stands right behind SELECT
+    pub distinct_word: Option<Extent>,
     /// DISTINCT ON
     pub distinct_on: Vec<Expr>,
     /// the select list, `*` expanded

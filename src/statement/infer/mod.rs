@@ -6,6 +6,7 @@
 
 mod account;
 mod array;
+mod distinct;
 mod expr;
 mod write;
 
@@ -74,6 +75,15 @@ pub(super) enum Site {
     Parameter(u16),
 }
 
+/// A DISTINCT over columns whose equality lies in a term.
+#[derive(Debug, Clone)]
+pub(super) struct DistinctHeads {
+    /// the word
+    pub word: Extent,
+    /// for each output column the held column whose head is compared; None: it is compared as it is
+    pub keys: Vec<Option<ColumnRef>>,
+}
+
 /// A mention of a masked attribute of a target.
 #[derive(Debug, Clone)]
 pub(super) struct MaskedMention {
@@ -98,6 +108,8 @@ pub(super) struct Inferred {
     pub drops: Vec<Extent>,
     /// held columns that are compared by their heads
     pub heads: Vec<Extent>,
+    /// DISTINCTs that compare heads
+    pub distinct: Vec<DistinctHeads>,
     /// mentions of masked attributes of a target, to be replaced one by one
     pub masked: Vec<MaskedMention>,
     /// extents whose neighbours must be such that PostgreSQL groups them as the tree does
@@ -131,6 +143,7 @@ pub(super) fn infer(resolved: Resolved, role: &RoleName) -> Result<Inferred, Ref
         adapted,
         drops,
         heads,
+        distinct,
         masked,
         grouped,
     } = inference.found;
@@ -140,6 +153,7 @@ pub(super) fn infer(resolved: Resolved, role: &RoleName) -> Result<Inferred, Ref
         adapted,
         drops,
         heads,
+        distinct,
         masked,
         grouped,
         outputs,
@@ -152,6 +166,7 @@ struct Found {
     adapted: BTreeMap<usize, Adapted>,
     drops: Vec<Extent>,
     heads: Vec<Extent>,
+    distinct: Vec<DistinctHeads>,
     masked: Vec<MaskedMention>,
     grouped: Vec<Extent>,
 }
@@ -256,11 +271,7 @@ impl Inference<'_> {
             }
         }
         if select.distinct {
-            for (ty, item) in types.iter().zip(&select.items) {
-                if let Ty::Held(attribute) = ty {
-                    self.uses(attribute, Use::Compare, item.expr.extent());
-                }
-            }
+            self.distinct(select, &types);
         }
         Ok(types)
     }

@@ -30,7 +30,7 @@ impl Resolver<'_> {
         parent: Option<&'s Scope<'s>>,
     ) -> Result<(Query, Scope<'s>), Refusal> {
         let SqlSelect {
-            select_token: _,
+            select_token,
             optimizer_hints: _,
             distinct,
             select_modifiers,
@@ -78,6 +78,7 @@ impl Resolver<'_> {
         let (items, known) = self.items(projection, &scope)?;
         let mut bound = Select {
             distinct: false,
+            distinct_word: None,
             distinct_on: Vec::new(),
             items,
             merged: joined.merged,
@@ -85,7 +86,8 @@ impl Resolver<'_> {
             group_by: Vec::new(),
             group_columns: Vec::new(),
         };
-        self.distinct_rows(distinct.as_ref(), &mut bound, &scope)?;
+        let distinct = (distinct.as_ref(), token_index(select_token.0.span));
+        self.distinct_rows(distinct, &mut bound, &scope)?;
         for condition in selection.iter().chain(having) {
             let condition = self.expr(condition, &scope)?;
             bound.conditions.push(condition);
@@ -98,16 +100,23 @@ impl Resolver<'_> {
         Ok((query, scope))
     }
 
-    /// DISTINCT, and what DISTINCT ON compares.
+    /// DISTINCT behind the SELECT of that place, and what DISTINCT ON compares.
     fn distinct_rows(
         &mut self,
-        distinct: Option<&Distinct>,
+        (distinct, select): (Option<&Distinct>, Option<usize>),
         bound: &mut Select,
         scope: &Scope<'_>,
     ) -> Result<(), Refusal> {
         match distinct {
             None | Some(Distinct::All) => {}
-            Some(Distinct::Distinct) => bound.distinct = true,
+            Some(Distinct::Distinct) => {
+                bound.distinct = true;
+                let word = select.map(|at| Extent {
+                    start: at + 1,
+                    end: at + 2,
+                });
+                bound.distinct_word = word.filter(|word| self.is_word(word.start, "distinct"));
+            }
             Some(Distinct::On(on)) => {
                 for key in on {
                     let key = self.key(key, &bound.items, scope, Prefer::Output)?;

@@ -5,6 +5,7 @@
 
 mod cast;
 mod constant;
+mod distinct;
 mod group;
 mod head;
 mod parameter;
@@ -58,6 +59,7 @@ const RULES: &[Rule] = &[
     constant::slot_constants,
     cast::drop_casts,
     head::compare_heads,
+    distinct::distinct_by_heads,
     parameter::drop_parameter_casts,
 ];
 
