@@ -102,6 +102,24 @@ fn the_key_recovered_from_the_proof_logs_in_again() {
 }
 
 #[test]
+fn a_proof_over_another_nonce_is_none() {
+    let verifier = Verifier::new(&secret("pencil"));
+    let keys = ClientKeys::of_password(&secret("pencil"), &verifier.salt, verifier.iterations);
+    let (_, first) = ClientExchange::begin(Binding::Nothing);
+    let (server, server_first) =
+        ServerExchange::begin(Mechanism::Unbound, first.as_bytes(), verifier, None).unwrap();
+    // What a client that ignores the server's part would sign, with the right password.
+    let bare = first.strip_prefix("n,,").unwrap();
+    let without_proof = format!("c=biws,{}", bare.strip_prefix("n=,").unwrap());
+    let message = format!("{bare},{server_first},{without_proof}");
+    let signature = hmac(&hash(keys.client_key.expose()), &[message.as_bytes()]);
+    let proof = STANDARD.encode(xor(keys.client_key.expose(), &signature));
+    let last = format!("{without_proof},p={proof}");
+    let refused = server.finish(last.as_bytes()).err();
+    assert_eq!(refused, Some(ScramFault::ClientMessage));
+}
+
+#[test]
 fn a_stored_verifier_reads_back() {
     let verifier = Verifier::new(&secret("pencil"));
     let stored = verifier.to_stored();
