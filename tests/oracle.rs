@@ -67,6 +67,9 @@ fn columns(body: &[u8]) -> Vec<(String, Vec<u8>)> {
     columns
 }
 
+/// How a text is sent; what was said of a failure goes into the last.
+type Way = fn(&mut Raw, &str, &mut String) -> Vec<Frame>;
+
 fn simple(raw: &mut Raw, text: &str, said: &mut String) -> Vec<Frame> {
     raw.send(&query(text));
     frames(raw.until_ready_or_fatal(text), said)
@@ -85,6 +88,31 @@ fn extended(raw: &mut Raw, text: &str, said: &mut String) -> Vec<Frame> {
     ];
     raw.send(&parts.concat());
     frames(raw.until_ready_or_fatal(text), said)
+}
+
+/// The same of a text with parameters: behind the SQL, each after a tab, `OID=value`, declared so and given as text.
+fn typed(raw: &mut Raw, text: &str, said: &mut String) -> Vec<Frame> {
+    let mut parts = text.split('\t');
+    let sql = parts.next().unwrap_or_default();
+    let (mut oids, mut values) = (Vec::new(), Vec::new());
+    for parameter in parts {
+        let (oid, value) = parameter.split_once('=').expect("OID=value");
+        oids.extend(oid.parse::<u32>().expect("an OID").to_be_bytes());
+        values.extend(u32::try_from(value.len()).expect("short").to_be_bytes());
+        values.extend(value.as_bytes());
+    }
+    let count = u16::try_from(oids.len() / 4).expect("few").to_be_bytes();
+    let parse = [&string("")[..], &string(sql), &count, &oids].concat();
+    let bind = [&[0, 0, 0, 0][..], &count, &values, &[0, 0]].concat();
+    let parts = [
+        message(b'P', &parse),
+        message(b'D', &[b'S', 0]),
+        message(b'B', &bind),
+        message(b'E', &[0, 0, 0, 0, 0]),
+        message(b'S', &[]),
+    ];
+    raw.send(&parts.concat());
+    frames(raw.until_ready_or_fatal(sql), said)
 }
 
 /// Rows without an order have none.
@@ -118,11 +146,7 @@ struct Sides {
 }
 
 impl Sides {
-    fn both(
-        &mut self,
-        text: &str,
-        way: fn(&mut Raw, &str, &mut String) -> Vec<Frame>,
-    ) -> ([Vec<Frame>; 2], String) {
+    fn both(&mut self, text: &str, way: Way) -> ([Vec<Frame>; 2], String) {
         let (mut ours, mut theirs) = (String::new(), String::new());
         let sealed = text.replace("TABLE", "every_type");
         let plain = text.replace("TABLE", "twin");
@@ -138,7 +162,8 @@ struct Compared {
     refused: BTreeMap<String, u32>,
 }
 
-/// Runs the statements on both sides, in both protocols, each in a transaction that is rolled back.
+/// Runs the statements on both sides, in both protocols where they have no parameters, each in a transaction that is
+/// rolled back.
 async fn compare(schema: &str, policy: &str, rows: &str, statements: &[String]) -> Compared {
     let database = support::create_database(support::cluster()).await;
     compare_in(&database, (schema, policy, rows), statements).await
@@ -166,7 +191,11 @@ async fn compare_in(
     assert_eq!(through, direct, "{said}");
     let (mut equal, mut refused, mut told) = (0, BTreeMap::<String, u32>::new(), Vec::new());
     for text in statements {
-        for way in [simple, extended] {
+        let ways: &[Way] = match text.contains('\t') {
+            true => &[typed],
+            false => &[simple, extended],
+        };
+        for &way in ways {
             sides.both("BEGIN", simple);
             let ([through, direct], said) = sides.both(text, way);
             let is_refused = through.contains(&Frame::Fault("0A000".to_owned()));
@@ -391,6 +420,125 @@ async fn texts_in_an_array_are_not_of_the_column_s_type() {
     ]);
     let compared = compare(schema, &policy, rows, &refused).await;
     assert_eq!(compared.equal, 0, "{:?}", compared.refused);
+}
+
+/// The elements of a list of several have one type with the column, where one by itself has its own: a float4 is
+/// compared with a number as a float8, and in a list the number becomes a float4.
+#[tokio::test(flavor = "multi_thread")]
+async fn elements_of_a_list_are_of_one_type() {
+    let schema = "CREATE TABLE every_type (id int PRIMARY KEY, c float4); CREATE TABLE twin (LIKE every_type INCLUDING ALL)";
+    let rows = "INSERT INTO TABLE (id, c) VALUES (1, 0.1), (2, 16777216), (3, 0.5), (4, NULL)";
+    let equal = [
+        "c = 0.1",
+        "c IN (0.1)",
+        "c IN (0.1, 16777217)",
+        "c NOT IN (0.1, 3)",
+        "c IN (0.1, '0.5')",
+        "c IN (0.1, NULL)",
+        "c NOT IN (16777217, NULL)",
+    ];
+    let asked = |conditions: &[&str]| {
+        let text = |c: &&str| format!("SELECT id FROM TABLE WHERE {c} ORDER BY id");
+        conditions.iter().map(text).collect::<Vec<_>>()
+    };
+    let compared = compare(schema, ON_COARSE_POLICY, rows, &asked(&equal)).await;
+    assert_eq!((compared.equal, compared.refused.len()), (14, 0));
+    let refused = asked(&["c IN (0.1, 3::float8)", "c IN (0.1::float4, 3)"]);
+    let compared = compare(schema, ON_COARSE_POLICY, rows, &refused).await;
+    assert_eq!(compared.equal, 0, "{:?}", compared.refused);
+}
+
+/// Declared types of parameters, and a value of each.
+type Given = &'static [(u32, &'static str)];
+
+/// Types of a column, its values, and what parameters of these declared types are given.
+const DECLARED: &[(&str, &[&str], Given)] = &[
+    ("float4", &["0.1", "16777216", "'NaN'", "NULL"], NUMBERS),
+    ("float8", &["0.1", "16777217", "'NaN'", "NULL"], NUMBERS),
+    ("numeric", &["0.1", "16777217", "0.10", "NULL"], NUMBERS),
+    ("int4", &["0", "16777217", "16777216", "NULL"], INTEGERS),
+    ("int2", &["0", "-7", "32767", "NULL"], INTEGERS),
+    ("int8", &["0", "16777217", "16777216", "NULL"], INTEGERS),
+    ("char(4)", &["'a'", "'b '", "''", "NULL"], TEXTS),
+    ("bpchar", &["'a'", "'a '", "''", "NULL"], TEXTS),
+    ("varchar(4)", &["'a'", "'a '", "''", "NULL"], TEXTS),
+    ("text", &["'a'", "'a '", "''", "NULL"], TEXTS),
+];
+
+/// unknown, int4, float4, float8, numeric
+const NUMBERS: Given = &[
+    (0, "0.1"),
+    (705, "16777217"),
+    (23, "16777217"),
+    (700, "0.1"),
+    (701, "0.1"),
+    (701, "16777217"),
+    (1700, "0.1"),
+];
+
+/// unknown, int2, int4, int8, float8, numeric
+const INTEGERS: Given = &[
+    (0, "0"),
+    (705, "7"),
+    (21, "0"),
+    (23, "16777217"),
+    (20, "16777217"),
+    (701, "0.1"),
+    (1700, "0.1"),
+];
+
+/// unknown, text, char(n), varchar
+const TEXTS: Given = &[
+    (0, "a "),
+    (705, "a"),
+    (25, "a "),
+    (1042, "a "),
+    (1043, "a "),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parameters_of_declared_types_are_compared_as_postgresql_does() {
+    for (ty, values, given) in DECLARED {
+        let schema = format!(
+            "CREATE TABLE every_type (id int PRIMARY KEY, c {ty}); CREATE TABLE twin (LIKE every_type INCLUDING ALL)"
+        );
+        let rows = (1..).zip(*values).map(|(id, v)| format!("({id}, {v})"));
+        let rows = rows.collect::<Vec<_>>().join(", ");
+        let rows = format!("INSERT INTO TABLE (id, c) VALUES {rows}");
+        let text = |condition: &str| format!("SELECT id FROM TABLE WHERE {condition} ORDER BY id");
+        let mut statements = Vec::new();
+        if given.len() == TEXTS.len() {
+            let conditions = [
+                "c = 'a '::bpchar",
+                "c = 'a '::char(4)",
+                "c IN ('a '::bpchar, 'b')",
+                "c IN ('a ', 'b')",
+                "c <> 'a '",
+            ];
+            statements.extend(conditions.map(text));
+        }
+        for (oid, value) in *given {
+            let one = format!("\t{oid}={value}");
+            for condition in [
+                "c = $1",
+                "c <> $1",
+                "c IN ($1)",
+                "c IN ($1, NULL)",
+                "c NOT IN ($1, $1)",
+            ] {
+                statements.push(text(condition) + &one);
+            }
+            for (oid, value) in *given {
+                let two = format!("{one}\t{oid}={value}");
+                for condition in ["c IN ($1, $2)", "c NOT IN ($2, $1)"] {
+                    statements.push(text(condition) + &two);
+                }
+            }
+        }
+        eprintln!("{ty}:");
+        let compared = compare(&schema, ON_COARSE_POLICY, &rows, &statements).await;
+        assert!(compared.equal > 0, "{ty}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -109,6 +109,7 @@ impl Treatment {
             shape,
             cast: None,
             assigned,
+            listed: Vec::new(),
             token: None,
         }
     }
@@ -118,6 +119,7 @@ impl Treatment {
             oid: 0,
             format: 0,
             value: Some(text.as_bytes()),
+            declared: &[],
         };
         let sent = self.vault.fill_parameter(plan, given, settings);
         let sent = sent.expect("a value").expect("not NULL");

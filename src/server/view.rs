@@ -146,9 +146,14 @@ impl Veil for RoleView {
         settings: &TextSettings,
     ) -> Result<Filled, Refusal> {
         let parameter = values::Given {
-            oid: given.oid,
+            // A domain's values are its base type's, and so is how they are read.
+            oid: match self.declared_type(&plan.attribute) {
+                Some(domain) if domain == given.oid => plan.attribute.logical.oid(),
+                _ => given.oid,
+            },
             format: given.format,
             value: Some(given.value),
+            declared: given.declared,
         };
         let filled = self.vault()?.fill_parameter(plan, parameter, settings);
         self.count(&plan.attribute, stored_by(&plan.attribute));
@@ -162,18 +167,22 @@ impl Veil for RoleView {
         }
     }
 
-    fn parameter_types(&self, plan: &ParameterPlan) -> ParameterTypes {
-        // varchar has no operators of its own: what it is compared with is text (PostgreSQL manual, 10.2).
-        let logical = match plan.attribute.logical {
-            LogicalType::Varchar(_) if !plan.assigned => LogicalType::Text,
-            LogicalType::Cidr if !plan.assigned => LogicalType::Inet,
-            logical => logical,
+    fn parameter_types(&self, plan: &ParameterPlan, declared: &[u32]) -> ParameterTypes {
+        let logical = match (values::list_type(plan, declared), plan.attribute.logical) {
+            (Some(list), _) => list,
+            // varchar has no operators of its own: what it is compared with is text (PostgreSQL manual, 10.2).
+            (None, LogicalType::Varchar(_)) if !plan.assigned => LogicalType::Text,
+            (None, LogicalType::Cidr) if !plan.assigned => LogicalType::Inet,
+            (None, own) => own,
         };
+        // What is assigned is of the column's own type, a domain too; a domain has no operators either.
+        let column = self.declared_type(&plan.attribute);
         ParameterTypes {
             declared: Some(values::parameter_oid(plan)),
-            shown: match plan.shape {
-                Shape::Value => logical.oid(),
-                Shape::Array => logical.array_oid(),
+            shown: match (plan.shape, column) {
+                (Shape::Value, Some(column)) if plan.assigned => column,
+                (Shape::Value, _) => logical.oid(),
+                (Shape::Array, _) => logical.array_oid(),
             },
         }
     }
@@ -287,6 +296,17 @@ fn shown_by(attribute: &Treated, show: &Show) -> Option<Action> {
 }
 
 impl RoleView {
+    /// The type that the column was declared with: a domain, where [`Treated::logical`] is its base type.
+    fn declared_type(&self, attribute: &Treated) -> Option<u32> {
+        let Kind::Treated { view, .. } = &self.0 else {
+            return None;
+        };
+        let relation = view.snapshot.relation_by_oid(attribute.relation_oid)?;
+        let mut columns = relation.attributes.iter();
+        let column = columns.find(|column| column.attnum == attribute.attnum)?;
+        Some(column.logical.oid)
+    }
+
     fn count(&self, attribute: &Treated, action: Action) {
         if let Kind::Treated { metrics, .. } = &self.0 {
             metrics.values(&attribute.domain, action, 1);

@@ -13,6 +13,9 @@ use super::run::{Flow, Session};
 use crate::statement::plan::{ColumnPlan, Plan};
 use crate::wire::upstream::{RowDescription, parameter_description, write_parameter_description};
 
+/// `unknown` in `pg_type`: declared, it is as if nothing was.
+const UNKNOWN_OID: u32 = 705;
+
 impl<V: Veil> Session<V> {
     /// A RowDescription inside results: of a simple query's statement.
     pub(super) fn result_description(&mut self, body: &[u8]) -> Result<Flow, Fatal> {
@@ -91,7 +94,11 @@ impl<V: Veil> Session<V> {
             let declared = statement.declared.get(index).copied().unwrap_or(0);
             if let Some(oid) = oids.get_mut(index) {
                 *oid = match declared {
-                    0 => self.veil.parameter_types(parameter).shown,
+                    0 | UNKNOWN_OID => {
+                        self.veil
+                            .parameter_types(parameter, &statement.declared)
+                            .shown
+                    }
                     declared => declared,
                 };
             }

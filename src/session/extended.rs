@@ -87,7 +87,7 @@ impl<V: Veil> Session<V> {
         let mut oids = declared.to_vec();
         for parameter in plan.parameters() {
             let index = usize::from(parameter.number.saturating_sub(1));
-            if let Some(physical) = self.veil.parameter_types(parameter).declared {
+            if let Some(physical) = self.veil.parameter_types(parameter, declared).declared {
                 if oids.len() <= index {
                     oids.resize(index + 1, 0);
                 }
@@ -182,7 +182,12 @@ impl<V: Veil> Session<V> {
                 continue;
             };
             let oid = statement.declared.get(index).copied().unwrap_or(0);
-            let given = Given { oid, format, value };
+            let given = Given {
+                oid,
+                format,
+                value,
+                declared: &statement.declared,
+            };
             let sent = self
                 .veil
                 .fill_parameter(parameter, given, &self.settings.text)?;

@@ -72,8 +72,8 @@ pub trait Veil {
         settings: &TextSettings,
     ) -> Result<Filled, Refusal>;
 
-    /// The types of a parameter.
-    fn parameter_types(&self, plan: &ParameterPlan) -> ParameterTypes;
+    /// The types of a parameter, of those that the client declared.
+    fn parameter_types(&self, plan: &ParameterPlan, declared: &[u32]) -> ParameterTypes;
 
     /// The type a column that is opened is shown as.
     fn column_type(&self, attribute: &Treated) -> ShownType;
@@ -115,6 +115,8 @@ pub struct Given<'a> {
     pub format: i16,
     /// the value
     pub value: &'a [u8],
+    /// the types it declared of all parameters, as far as it did
+    pub declared: &'a [u32],
 }
 
 /// A parameter as it is sent.

@@ -173,6 +173,7 @@ fn same_parameter(a: &ParameterPlan, b: &ParameterPlan) -> bool {
         && a.shape == b.shape
         && a.cast == b.cast
         && a.assigned == b.assigned
+        && a.listed == b.listed
 }
 
 #[cfg(test)]

@@ -68,6 +68,8 @@ pub struct LiteralSlot {
     pub cast: Option<(u32, i32)>,
     /// Whether it is assigned (then the attribute's length limits hold with 22001) or compared.
     pub assigned: bool,
+    /// whether it stands in an IN list of several, to whose elements PostgreSQL gives one type: the attribute's
+    pub listed: bool,
     /// the format of the token that it is, of a role that is shown tokens of what is sealed; None: a plain value
     pub token: Option<TokenFormat>,
 }
@@ -94,6 +96,8 @@ pub struct ParameterPlan {
     pub cast: Option<(u32, i32)>,
     /// as in [`LiteralSlot`]
     pub assigned: bool,
+    /// the parameters of the IN list that it stands in, itself among them; empty where it stands alone
+    pub listed: Vec<u16>,
     /// as in [`LiteralSlot`]
     pub token: Option<TokenFormat>,
 }

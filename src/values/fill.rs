@@ -31,6 +31,8 @@ pub struct Given<'a> {
     pub format: i16,
     /// the value; None is NULL
     pub value: Option<&'a [u8]>,
+    /// the types that it declared of all parameters, as far as it did
+    pub declared: &'a [u32],
 }
 
 /// The type to declare upstream for a parameter that meets a treated attribute: `bytea` or `bytea[]` where it is

@@ -29,6 +29,7 @@ use std::sync::Arc;
 pub use fault::{FillFault, KeyFault, ShowFault};
 pub use fill::{Given, parameter_format, parameter_oid};
 pub use keys::{AttributeKeys, StoreFault, StoredValue};
+pub use read::list_type;
 pub use ready::Ready;
 pub use show::{Formats, shown_type};
 

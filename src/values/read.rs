@@ -13,8 +13,17 @@ use super::fill::Given;
 /// `unknown` in `pg_type`: the type of a literal that nothing has given one.
 const UNKNOWN_OID: u32 = 705;
 
-/// `float4` and `numeric` in `pg_type`.
+/// `text` and `bpchar` in `pg_type`.
+const TEXT_OID: u32 = 25;
+const BPCHAR_OID: u32 = 1042;
+
+/// `int8` and `int4` in `pg_type`.
+const INT8_OID: u32 = 20;
+const INT4_OID: u32 = 23;
+
+/// `float4`, `float8` and `numeric` in `pg_type`.
 const FLOAT4_OID: u32 = 700;
+const FLOAT8_OID: u32 = 701;
 const NUMERIC_OID: u32 = 1700;
 
 /// How one value, or each element of an array, is to be read.
@@ -28,6 +37,8 @@ pub(super) struct Reading<'a> {
     literal: bool,
     cast: Option<(u32, i32)>,
     assigned: bool,
+    /// the one type of the list that it stands in
+    listed: Option<LogicalType>,
     settings: &'a TextSettings,
 }
 
@@ -40,6 +51,7 @@ impl<'a> Reading<'a> {
             literal: true,
             cast: slot.cast,
             assigned: slot.assigned,
+            listed: slot.listed.then_some(slot.attribute.logical),
             settings,
         }
     }
@@ -56,6 +68,7 @@ impl<'a> Reading<'a> {
             literal: false,
             cast: plan.cast,
             assigned: plan.assigned,
+            listed: list_type(plan, given.declared),
             settings,
         }
     }
@@ -64,8 +77,21 @@ impl<'a> Reading<'a> {
     pub(super) fn value(&self, bytes: &[u8]) -> Result<Secret<Vec<u8>>, ValueFault> {
         let declared = match (self.declared_oid, self.cast) {
             (0 | UNKNOWN_OID, Some((cast, _))) => cast,
+            // In a list a text is cast to char(n): the spaces at its end do not count.
+            (TEXT_OID, _) if matches!(self.listed, Some(LogicalType::Char(_))) => BPCHAR_OID,
             (declared, _) => declared,
         };
+        // Beside one char(n) a varchar is compared as one, by which the spaces at its end do not count; in a list, and
+        // of a text, it is not.
+        let alone = !self.assigned && self.listed.is_none();
+        if declared == BPCHAR_OID && alone && matches!(self.target, LogicalType::Varchar(_)) {
+            return Err(ValueFault {
+                sqlstate: SqlState::FEATURE_NOT_SUPPORTED,
+                message:
+                    "a char(n) is not compared with varchar: declare it as text or leave its type open"
+                        .to_owned(),
+            });
+        }
         let target = Target {
             logical: self.read_as(declared),
             assigned: self.assigned,
@@ -88,6 +114,10 @@ impl<'a> Reading<'a> {
     /// The type that a value's form is read as. The fields of an interval count for a literal that gets them; a float4
     /// is compared as a float8 with whatever is of another type.
     fn read_as(&self, declared: u32) -> LogicalType {
+        use LogicalType::{Float4, Int2, Int4};
+        if let (Float4 | Int2 | Int4, Some(list)) = (self.target, self.listed) {
+            return list;
+        }
         match self.target {
             LogicalType::Interval(_) if self.literal => match self.cast {
                 Some((oid, typmod)) => LogicalType::from_oid(oid, typmod)
@@ -210,6 +240,25 @@ pub(super) fn unsupported_format() -> ValueFault {
     ValueFault {
         sqlstate: SqlState::INVALID_PARAMETER_VALUE,
         message: "unsupported format code".to_owned(),
+    }
+}
+
+/// The type that PostgreSQL gives the elements of a list with a parameter in it: the column's, unless one of them is of a
+/// wider one, which a float4 or an integer gives way to (`select_common_type`). None for a parameter that stands alone.
+pub fn list_type(plan: &ParameterPlan, declared: &[u32]) -> Option<LogicalType> {
+    let of = |number: &u16| {
+        declared
+            .get(usize::from(*number).saturating_sub(1))
+            .copied()
+    };
+    let types: Vec<u32> = plan.listed.iter().filter_map(of).collect();
+    let has = |oid| types.contains(&oid);
+    match plan.attribute.logical {
+        _ if plan.listed.is_empty() => None,
+        LogicalType::Float4 if has(FLOAT8_OID) => Some(LogicalType::Float8),
+        LogicalType::Int2 | LogicalType::Int4 if has(INT8_OID) => Some(LogicalType::Int8),
+        LogicalType::Int2 if has(INT4_OID) => Some(LogicalType::Int4),
+        logical => Some(logical),
     }
 }
 

@@ -143,6 +143,7 @@ impl World {
             shape: Shape::Value,
             cast: None,
             assigned,
+            listed: false,
             token: None,
         }
     }
@@ -167,6 +168,7 @@ impl World {
             shape,
             cast: None,
             assigned,
+            listed: Vec::new(),
             token: None,
         }
     }
@@ -185,6 +187,7 @@ impl World {
                 oid,
                 format,
                 value: Some(value),
+                declared: &[],
             },
             &settings,
         )?;

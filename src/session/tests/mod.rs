@@ -55,6 +55,7 @@ fn plan(text: &str) -> Plan {
                 shape: Shape::Value,
                 cast: None,
                 assigned: true,
+                listed: Vec::new(),
                 token: None,
             }];
         }
@@ -130,7 +131,7 @@ impl Veil for Stub {
         })
     }
 
-    fn parameter_types(&self, _: &ParameterPlan) -> ParameterTypes {
+    fn parameter_types(&self, _: &ParameterPlan, _: &[u32]) -> ParameterTypes {
         ParameterTypes {
             declared: Some(SEALED.2),
             shown: OPENED,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::{Inference, MaskedMention, Ty, Use, one_form};
 use crate::policy::decide::{Store, Treated};
 use crate::seal::Comparison;
-use crate::statement::plan::{Refusal, Shape};
+use crate::statement::plan::Refusal;
 use crate::statement::refuse;
 use crate::statement::treatment::{Treatment, treatment};
 use crate::statement::tree::{
@@ -277,53 +277,6 @@ impl Inference<'_> {
             )),
             (Ty::Plain | Ty::Constant, Ty::Plain | Ty::Constant) => Ok(()),
         }
-    }
-
-    /// `left = right`, `left IN (list)`.
-    fn compare(&mut self, left: &Expr, list: &[Expr], extent: Extent) -> Result<Ty, Refusal> {
-        let left_ty = self.expr(left)?;
-        self.compare_each((left, &left_ty), list, extent)
-    }
-
-    pub(super) fn compare_each(
-        &mut self,
-        (left, left_ty): (&Expr, &Ty),
-        list: &[Expr],
-        extent: Extent,
-    ) -> Result<Ty, Refusal> {
-        let mut met = matches!(left_ty, Ty::Held(_));
-        for right in list {
-            let right_ty = self.expr(right)?;
-            met |= matches!(right_ty, Ty::Held(_));
-            match (left_ty, &right_ty) {
-                // Text in a list becomes char(n), and beside a single one char(n) becomes text (select_common_type
-                // against the operators): here nobody knows what a parameter will be declared as.
-                (Ty::Held(attribute), Ty::Constant)
-                    if list.len() > 1
-                        && matches!(attribute.logical, LogicalType::Char(_))
-                        && !matches!(right, Expr::Constant { .. }) =>
-                {
-                    let what = Form::Named("IN over parameters or casts");
-                    return Err(self.not_for(attribute, &what, right.extent()));
-                }
-                (Ty::Held(attribute), Ty::Constant) => {
-                    self.adapt(right, attribute, Shape::Value, false)?;
-                    self.compares(attribute, Some(left), Some(extent));
-                }
-                (Ty::Constant, Ty::Held(attribute)) if list.len() == 1 => {
-                    self.adapt(left, attribute, Shape::Value, false)?;
-                    self.compares(attribute, Some(right), Some(extent));
-                }
-                _ => {
-                    let sides = ((left_ty, Some(left)), (&right_ty, Some(right)));
-                    self.compare_types(sides.0, sides.1, Some(extent))?;
-                }
-            }
-        }
-        if met {
-            self.found.grouped.push(extent);
-        }
-        Ok(Ty::Plain)
     }
 
     fn in_query(&mut self, left: &Expr, query: QueryId, extent: Extent) -> Result<Ty, Refusal> {

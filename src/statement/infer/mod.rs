@@ -8,6 +8,7 @@ mod account;
 mod array;
 mod distinct;
 mod expr;
+mod list;
 mod write;
 
 use std::collections::BTreeMap;
@@ -64,6 +65,8 @@ pub(super) struct Adapted {
     pub cast: CastType,
     /// assigned, not compared
     pub assigned: bool,
+    /// the parameters of the list of several constants or parameters that it stands in; None where it stands alone
+    pub listed: Option<Vec<u16>>,
 }
 
 /// What stands at an adapted site.

@@ -83,6 +83,7 @@ impl Inference<'_> {
                 shape,
                 cast,
                 assigned,
+                listed: None,
             },
         );
         Ok(())

@@ -39,6 +39,7 @@ fn slot(draft: &Draft<'_>, adapted: &Adapted, tokens: Extent) -> Result<LiteralS
         shape,
         cast,
         assigned,
+        listed,
     } = adapted;
     let resolved = &draft.authorised.inferred.resolved;
     let mut text = String::new();
@@ -64,6 +65,7 @@ fn slot(draft: &Draft<'_>, adapted: &Adapted, tokens: Extent) -> Result<LiteralS
         shape: *shape,
         cast: *cast,
         assigned: *assigned,
+        listed: listed.is_some(),
         token: attribute.is_compared_by_token(draft.role).cloned(),
     })
 }

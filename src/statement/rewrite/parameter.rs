@@ -65,6 +65,7 @@ pub(super) fn parameters(draft: &Draft<'_>) -> Result<Vec<ParameterPlan>, Refusa
             shape: adapted.shape,
             cast: adapted.cast,
             assigned: adapted.assigned,
+            listed: adapted.listed.clone().unwrap_or_default(),
             token: adapted.attribute.is_compared_by_token(draft.role).cloned(),
         };
         match plans.get_mut(&number) {
@@ -99,6 +100,7 @@ fn agrees(first: &ParameterPlan, second: &ParameterPlan) -> bool {
         && first.shape == second.shape
         && first.cast == second.cast
         && first.token == second.token
+        && first.listed == second.listed
         && (first.assigned == second.assigned
             || (a.logical.typmod() == -1 && a.comparison() != Comparison::Heads))
 }
