@@ -90,6 +90,25 @@ fn what_the_server_skipped_took_it_nothing() {
 }
 
 #[test]
+fn a_fault_of_the_commit_ends_no_statement_again() {
+    for text in ["touched 1", "touched 1; touched 1"] {
+        let mut bench = Bench::new();
+        bench.client(&q(text));
+        let sent = bench.session.to_upstream().split();
+        let mut answers = bench.fake.feed(&sent);
+        // A deferred constraint speaks between the last CommandComplete and ReadyForQuery.
+        let ready = answers.split_off(answers.len() - 6);
+        answers.extend_from_slice(&frame(b'E', b"SERROR\0C23503\0Mlate\0\0"));
+        answers.unsplit(ready);
+        bench.session.upstream(&mut answers, Instant::now());
+        bench.take();
+        assert!(errors(&bench.received)[0].starts_with("ERROR 23503"));
+        assert!(tags(&bench.received).ends_with("CEZ"));
+        assert_eq!(bench.endings().len(), text.matches("touched").count());
+    }
+}
+
+#[test]
 fn parameters_are_told_by_number_and_never_by_value() {
     let script = [p("", "take $1"), b("", "", &["x"]), e("", 0), SYNC.to_vec()].concat();
     let ends = ends(&script, &[30]);
