@@ -11,10 +11,8 @@ use super::report::Fatal;
 use super::rows::{Breach, RowMap, check, write_description};
 use super::run::{Flow, Session};
 use crate::statement::plan::{ColumnPlan, Plan};
+use crate::types::oid;
 use crate::wire::upstream::{RowDescription, parameter_description, write_parameter_description};
-
-/// `unknown` in `pg_type`: declared, it is as if nothing was.
-const UNKNOWN_OID: u32 = 705;
 
 impl<V: Veil> Session<V> {
     /// A RowDescription inside results: of a simple query's statement.
@@ -94,7 +92,7 @@ impl<V: Veil> Session<V> {
             let declared = statement.declared.get(index).copied().unwrap_or(0);
             if let Some(oid) = oids.get_mut(index) {
                 *oid = match declared {
-                    0 | UNKNOWN_OID => {
+                    0 | oid::UNKNOWN => {
                         self.veil
                             .parameter_types(parameter, &statement.declared)
                             .shown

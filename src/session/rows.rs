@@ -8,13 +8,10 @@ use bytes::BytesMut;
 use super::{Formats, ShowFault, Veil};
 use crate::policy::decide::{Show, Store};
 use crate::statement::plan::ColumnPlan;
-use crate::types::{LogicalType, TextSettings};
+use crate::types::{LogicalType, TextSettings, oid};
 use crate::wire::client::format_at;
 use crate::wire::message::{MessageFault, put_count, put_value, write_frame};
 use crate::wire::upstream::{DataRow, Field, RowDescription, write_row_description};
-
-/// `bytea`.
-const BYTEA_OID: u32 = 17;
 
 /// How the rows of one result become what the client sees.
 pub(super) struct RowMap {
@@ -204,7 +201,7 @@ pub(super) fn check<V: Veil>(
             Some(column @ ColumnPlan::Open { attribute, .. }) => {
                 let itself =
                     (field.table_oid, field.attnum) == (attribute.relation_oid, attribute.attnum);
-                let misplaced = is_sealed(column) && field.type_oid != BYTEA_OID;
+                let misplaced = is_sealed(column) && field.type_oid != oid::BYTEA;
                 if (guarded && !itself) || misplaced {
                     return Err(Breach::Unexpected);
                 }

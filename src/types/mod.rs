@@ -36,6 +36,7 @@ mod version;
 mod wire;
 
 pub mod array;
+pub mod oid;
 
 pub use datetime::IntervalFields;
 pub use logical::{Equality, LogicalType, TypeClass};

@@ -2,8 +2,8 @@
 //!
 //! Numbers are those of `pg_type` in PostgreSQL 15. It knows nothing of values.
 
-use super::LogicalType;
 use super::datetime::IntervalFields;
+use super::{LogicalType, oid};
 
 /// Bytes of the length word that `varchar`, `char` and `numeric` count in their type modifier (VARHDRSZ).
 const MODIFIER_OFFSET: i32 = 4;
@@ -13,30 +13,30 @@ const NUMERIC_DIGITS_MAX: i32 = 1000;
 
 /// Array types of `pg_catalog` whose values may be sealed or meet a treated attribute, and their elements'.
 const ARRAYS: &[(u32, u32)] = &[
-    (199, 114),   // json
-    (651, 650),   // cidr
-    (1000, 16),   // bool
-    (1001, 17),   // bytea
-    (1003, 19),   // name
-    (1005, 21),   // int2
-    (1007, 23),   // int4
-    (1009, 25),   // text
-    (1014, 1042), // char(n)
-    (1015, 1043), // varchar
-    (1016, 20),   // int8
-    (1021, 700),  // float4
-    (1022, 701),  // float8
-    (1040, 829),  // macaddr
-    (1041, 869),  // inet
-    (1115, 1114), // timestamp
-    (1182, 1082), // date
-    (1183, 1083), // time
-    (1185, 1184), // timestamptz
-    (1187, 1186), // interval
-    (1231, 1700), // numeric
-    (1270, 1266), // timetz
-    (2951, 2950), // uuid
-    (3807, 3802), // jsonb
+    (199, oid::JSON),
+    (651, oid::CIDR),
+    (1000, oid::BOOL),
+    (oid::BYTEA_ARRAY, oid::BYTEA),
+    (1003, oid::NAME),
+    (1005, oid::INT2),
+    (1007, oid::INT4),
+    (1009, oid::TEXT),
+    (1014, oid::BPCHAR),
+    (1015, oid::VARCHAR),
+    (1016, oid::INT8),
+    (1021, oid::FLOAT4),
+    (1022, oid::FLOAT8),
+    (1040, oid::MACADDR),
+    (1041, oid::INET),
+    (1115, oid::TIMESTAMP),
+    (1182, oid::DATE),
+    (1183, oid::TIME),
+    (1185, oid::TIMESTAMPTZ),
+    (1187, oid::INTERVAL),
+    (1231, oid::NUMERIC),
+    (1270, oid::TIMETZ),
+    (2951, oid::UUID),
+    (3807, oid::JSONB),
 ];
 
 impl LogicalType {
@@ -44,29 +44,29 @@ impl LogicalType {
     /// does not treat or only a database knows.
     pub fn from_oid(oid: u32, typmod: i32) -> Option<Self> {
         Some(match oid {
-            25 => Self::Text,
-            1043 => Self::Varchar(characters_of(typmod)?),
-            1042 => Self::Char(characters_of(typmod)?),
-            21 => Self::Int2,
-            23 => Self::Int4,
-            20 => Self::Int8,
-            700 => Self::Float4,
-            701 => Self::Float8,
-            1700 => numeric_of(typmod)?,
-            16 => Self::Bool,
-            1082 => Self::Date,
-            1083 => Self::Time(fraction_digits_of(typmod)?),
-            1266 => Self::Timetz(fraction_digits_of(typmod)?),
-            1114 => Self::Timestamp(fraction_digits_of(typmod)?),
-            1184 => Self::Timestamptz(fraction_digits_of(typmod)?),
-            1186 => Self::Interval(IntervalFields::of_typmod(typmod)?),
-            869 => Self::Inet,
-            650 => Self::Cidr,
-            829 => Self::Macaddr,
-            2950 => Self::Uuid,
-            17 => Self::Bytea,
-            114 => Self::Json,
-            3802 => Self::Jsonb,
+            oid::TEXT => Self::Text,
+            oid::VARCHAR => Self::Varchar(characters_of(typmod)?),
+            oid::BPCHAR => Self::Char(characters_of(typmod)?),
+            oid::INT2 => Self::Int2,
+            oid::INT4 => Self::Int4,
+            oid::INT8 => Self::Int8,
+            oid::FLOAT4 => Self::Float4,
+            oid::FLOAT8 => Self::Float8,
+            oid::NUMERIC => numeric_of(typmod)?,
+            oid::BOOL => Self::Bool,
+            oid::DATE => Self::Date,
+            oid::TIME => Self::Time(fraction_digits_of(typmod)?),
+            oid::TIMETZ => Self::Timetz(fraction_digits_of(typmod)?),
+            oid::TIMESTAMP => Self::Timestamp(fraction_digits_of(typmod)?),
+            oid::TIMESTAMPTZ => Self::Timestamptz(fraction_digits_of(typmod)?),
+            oid::INTERVAL => Self::Interval(IntervalFields::of_typmod(typmod)?),
+            oid::INET => Self::Inet,
+            oid::CIDR => Self::Cidr,
+            oid::MACADDR => Self::Macaddr,
+            oid::UUID => Self::Uuid,
+            oid::BYTEA => Self::Bytea,
+            oid::JSON => Self::Json,
+            oid::JSONB => Self::Jsonb,
             _ => return None,
         })
     }
@@ -74,30 +74,30 @@ impl LogicalType {
     /// The type's OID.
     pub fn oid(self) -> u32 {
         match self {
-            Self::Text => 25,
-            Self::Varchar(_) => 1043,
-            Self::Char(_) => 1042,
+            Self::Text => oid::TEXT,
+            Self::Varchar(_) => oid::VARCHAR,
+            Self::Char(_) => oid::BPCHAR,
             Self::Citext(named) | Self::Enum(named) => named.oid,
-            Self::Int2 => 21,
-            Self::Int4 => 23,
-            Self::Int8 => 20,
-            Self::Float4 => 700,
-            Self::Float8 => 701,
-            Self::Numeric { .. } | Self::NumericAny => 1700,
-            Self::Bool => 16,
-            Self::Date => 1082,
-            Self::Time(_) => 1083,
-            Self::Timetz(_) => 1266,
-            Self::Timestamp(_) => 1114,
-            Self::Timestamptz(_) => 1184,
-            Self::Interval(_) => 1186,
-            Self::Inet => 869,
-            Self::Cidr => 650,
-            Self::Macaddr => 829,
-            Self::Uuid => 2950,
-            Self::Bytea => 17,
-            Self::Json => 114,
-            Self::Jsonb => 3802,
+            Self::Int2 => oid::INT2,
+            Self::Int4 => oid::INT4,
+            Self::Int8 => oid::INT8,
+            Self::Float4 => oid::FLOAT4,
+            Self::Float8 => oid::FLOAT8,
+            Self::Numeric { .. } | Self::NumericAny => oid::NUMERIC,
+            Self::Bool => oid::BOOL,
+            Self::Date => oid::DATE,
+            Self::Time(_) => oid::TIME,
+            Self::Timetz(_) => oid::TIMETZ,
+            Self::Timestamp(_) => oid::TIMESTAMP,
+            Self::Timestamptz(_) => oid::TIMESTAMPTZ,
+            Self::Interval(_) => oid::INTERVAL,
+            Self::Inet => oid::INET,
+            Self::Cidr => oid::CIDR,
+            Self::Macaddr => oid::MACADDR,
+            Self::Uuid => oid::UUID,
+            Self::Bytea => oid::BYTEA,
+            Self::Json => oid::JSON,
+            Self::Jsonb => oid::JSONB,
             Self::Array(array) => array.oid,
         }
     }

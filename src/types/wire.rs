@@ -4,7 +4,7 @@
 //! give the same value in both. It knows nothing of Bind messages.
 
 use super::integer::Width;
-use super::{LogicalType, TextSettings, TypeClass, ValueFault, from_binary, from_text};
+use super::{LogicalType, TextSettings, TypeClass, ValueFault, from_binary, from_text, oid};
 use super::{datetime, datetime::Zoned, float, integer, jsonb, list, numeric};
 use crate::ident::SqlState;
 
@@ -23,7 +23,7 @@ pub struct Target {
 /// What a client declared of a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Declared {
-    /// the type's OID; 0 or 705 for none
+    /// the type's OID; 0 or [`oid::UNKNOWN`] for none
     pub oid: u32,
     /// 0 text, 1 binary
     pub format: i16,
@@ -50,40 +50,41 @@ pub fn from_wire(
         1 => from_binary(source, bytes, settings.version),
         _ => Err(unknown_format()),
     };
-    let int2 = || read(LogicalType::Int2);
-    let scale = logical.display_scale();
     match (oid, logical.class()) {
-        (0 | 705, _) => read(logical),
-        (25 | 1043, TypeClass::Text) => read(LogicalType::Text),
-        (1042, TypeClass::Text) => read(LogicalType::Text).map(without_padding),
-        (19, TypeClass::Text) => read(LogicalType::Text).and_then(|name| as_name(name, format)),
-        // A varchar is compared as char(n), a text is not: the spaces at its end count (varchar.c, texteq).
-        (1043, TypeClass::Char) => read(logical),
-        (25, TypeClass::Char) => read(LogicalType::Text).and_then(|text| as_text(text, target)),
-        (25 | 1043, TypeClass::Citext) if assigned => read(LogicalType::Text),
-        (20, TypeClass::Integer) => read(LogicalType::Int8),
-        (23, TypeClass::Integer) => read(LogicalType::Int4),
-        (21, TypeClass::Integer) => int2(),
-        (20, TypeClass::Numeric) => numeric::from_integer(&read(LogicalType::Int8)?, scale),
-        (23, TypeClass::Numeric) => numeric::from_integer(&read(LogicalType::Int4)?, scale),
-        (21, TypeClass::Numeric) => numeric::from_integer(&int2()?, scale),
-        (20 | 21 | 23 | 700 | 701 | 1700, TypeClass::Float) => {
-            float_of(oid, logical, read, settings)
+        (0 | oid::UNKNOWN, _) => read(logical),
+        (oid::TEXT | oid::VARCHAR, TypeClass::Text) => read(LogicalType::Text),
+        (oid::BPCHAR, TypeClass::Text) => read(LogicalType::Text).map(without_padding),
+        (oid::NAME, TypeClass::Text) => {
+            read(LogicalType::Text).and_then(|name| as_name(name, format))
         }
-        (1082, TypeClass::Timestamp) => {
+        // A varchar is compared as char(n), a text is not: the spaces at its end count (varchar.c, texteq).
+        (oid::VARCHAR, TypeClass::Char) => read(logical),
+        (oid::TEXT, TypeClass::Char) => {
+            read(LogicalType::Text).and_then(|text| as_text(text, target))
+        }
+        (oid::TEXT | oid::VARCHAR, TypeClass::Citext) if assigned => read(LogicalType::Text),
+        (oid::INT8 | oid::INT4 | oid::INT2, TypeClass::Integer) => read(integer_of(oid)),
+        (oid::INT8 | oid::INT4 | oid::INT2, TypeClass::Numeric) => {
+            numeric::from_integer(&read(integer_of(oid))?, logical.display_scale())
+        }
+        (
+            oid::INT8 | oid::INT2 | oid::INT4 | oid::FLOAT4 | oid::FLOAT8 | oid::NUMERIC,
+            TypeClass::Float,
+        ) => float_of(oid, logical, read, settings),
+        (oid::DATE, TypeClass::Timestamp) => {
             datetime::timestamp_of_date(&read(LogicalType::Date)?, Zoned::Without, settings)
         }
-        (1082, TypeClass::Timestamptz) => {
+        (oid::DATE, TypeClass::Timestamptz) => {
             datetime::timestamp_of_date(&read(LogicalType::Date)?, Zoned::With, settings)
         }
-        (1114, TypeClass::Timestamptz) => {
+        (oid::TIMESTAMP, TypeClass::Timestamptz) => {
             datetime::with_session_zone(&read(LogicalType::Timestamp(None))?, settings)
         }
-        (869, TypeClass::Network) => read(LogicalType::Inet),
-        (650, TypeClass::Network) => read(LogicalType::Cidr),
+        (oid::INET, TypeClass::Network) => read(LogicalType::Inet),
+        (oid::CIDR, TypeClass::Network) => read(LogicalType::Cidr),
         // json's binary form is its text.
-        (114, TypeClass::Jsonb) => jsonb::parse(super::text::checked(bytes)?),
-        (3802, TypeClass::Json) if assigned => jsonb::show(&read(LogicalType::Jsonb)?),
+        (oid::JSON, TypeClass::Jsonb) => jsonb::parse(super::text::checked(bytes)?),
+        (oid::JSONB, TypeClass::Json) if assigned => jsonb::show(&read(LogicalType::Jsonb)?),
         (oid, _) if oid == logical.oid() => read(logical),
         (oid, TypeClass::Array) => match (logical, LogicalType::element_oid_of(oid)) {
             (LogicalType::Array(array), Some(element))
@@ -113,6 +114,14 @@ pub fn from_wire(
     }
 }
 
+fn integer_of(oid: u32) -> LogicalType {
+    match oid {
+        oid::INT8 => LogicalType::Int8,
+        oid::INT4 => LogicalType::Int4,
+        _ => LogicalType::Int2,
+    }
+}
+
 fn is_text_array(element: LogicalType) -> bool {
     element.class() == TypeClass::Text
 }
@@ -137,17 +146,23 @@ fn unknown_format() -> ValueFault {
 /// Types that PostgreSQL compares with the class by a cast or an operator across types.
 fn converted_by_postgresql(declared_oid: u32, class: TypeClass) -> bool {
     match class {
-        TypeClass::Integer => matches!(declared_oid, 700 | 701 | 1700),
-        TypeClass::Numeric => matches!(declared_oid, 700 | 701),
-        TypeClass::Char => declared_oid == 19,
-        TypeClass::Citext => matches!(declared_oid, 19 | 25 | 1042 | 1043),
+        TypeClass::Integer => matches!(declared_oid, oid::FLOAT4 | oid::FLOAT8 | oid::NUMERIC),
+        TypeClass::Numeric => matches!(declared_oid, oid::FLOAT4 | oid::FLOAT8),
+        TypeClass::Char => declared_oid == oid::NAME,
+        TypeClass::Citext => matches!(
+            declared_oid,
+            oid::NAME | oid::TEXT | oid::BPCHAR | oid::VARCHAR
+        ),
         TypeClass::Date | TypeClass::Timestamp | TypeClass::Timestamptz => {
-            matches!(declared_oid, 1082 | 1114 | 1184)
+            matches!(declared_oid, oid::DATE | oid::TIMESTAMP | oid::TIMESTAMPTZ)
         }
         TypeClass::Time | TypeClass::Timetz | TypeClass::Interval => {
-            matches!(declared_oid, 1083 | 1114 | 1184 | 1186 | 1266)
+            matches!(
+                declared_oid,
+                oid::TIME | oid::TIMESTAMP | oid::TIMESTAMPTZ | oid::INTERVAL | oid::TIMETZ
+            )
         }
-        TypeClass::Macaddr => declared_oid == 774,
+        TypeClass::Macaddr => declared_oid == oid::MACADDR8,
         TypeClass::Text
         | TypeClass::Enum
         | TypeClass::Float

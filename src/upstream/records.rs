@@ -8,9 +8,7 @@ use tokio_postgres::Transaction;
 use crate::catalog::{Attribute, Relation, Stored, TypeRef};
 use crate::ident::{AttributeName, DomainId, KeyVersion, RelationName};
 use crate::seal;
-
-/// `pg_type.oid` of bytea.
-const BYTEA: u32 = 17;
+use crate::types::oid;
 
 /// A CHECK constraint on one column.
 pub(super) struct Check {
@@ -179,7 +177,7 @@ pub(super) fn compare(
         } else {
             settle(attribute, relation.oid, &record, checks);
         }
-        if attribute.physical.oid == BYTEA {
+        if attribute.physical.oid == oid::BYTEA {
             attribute.logical = record.logical;
         }
     }
@@ -205,7 +203,7 @@ fn on_record(relations: &mut [Relation], record: &Record, stored: &Stored) {
 fn settle(attribute: &mut Attribute, relation: u32, record: &Record, checks: &Checks) {
     attribute.stored = match &record.stored {
         Err(how) => Stored::Altered { how: how.clone() },
-        Ok(Stored::Sealed { .. }) if attribute.physical.oid != BYTEA => Stored::Altered {
+        Ok(Stored::Sealed { .. }) if attribute.physical.oid != oid::BYTEA => Stored::Altered {
             how: "recorded as sealed, and its type is no longer bytea".to_owned(),
         },
         Ok(Stored::Tokenised { .. }) if attribute.physical != record.logical => Stored::Altered {

@@ -8,10 +8,7 @@ use crate::document::Position;
 use crate::ident::{DomainId, DomainName, RoleName};
 use crate::policy::decide::{Search, Show, Sight, Store};
 use crate::policy::rule::Rule;
-use crate::types::{Equality, LogicalType, TypeClass, has_normal_form};
-
-/// `pg_type.oid` of bytea, the physical type of what is sealed.
-const BYTEA: u32 = 17;
+use crate::types::{Equality, LogicalType, TypeClass, has_normal_form, oid};
 
 /// What the relation or the attribute is, against what the policy wants of it.
 pub(super) fn unfit_kind(
@@ -203,7 +200,7 @@ pub(super) fn unlike_stored(rule: &Rule, attribute: &Attribute) -> Vec<Hindrance
             hindrance(Obstacle::AppliedOtherwise, &message, apply_again)
         }
         (Store::Encrypt { .. }, Stored::Sealed { .. }) => {
-            if attribute.physical.oid != BYTEA {
+            if attribute.physical.oid != oid::BYTEA {
                 let message = "it is sealed, and its physical type is no longer bytea";
                 hindrance(Obstacle::Altered, message, "restore the column")
             } else if !attribute.has_prefix_check {

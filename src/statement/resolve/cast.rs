@@ -10,31 +10,7 @@ use super::scope::Scope;
 use crate::statement::lex::TokenKind;
 use crate::statement::plan::Refusal;
 use crate::statement::tree::{CastType, Expr, Extent, Form};
-
-/// Type OIDs (`pg_type.dat`).
-const CHAR: u32 = 1042;
-const TEXT: u32 = 25;
-const VARCHAR: u32 = 1043;
-const INT2: u32 = 21;
-const INT4: u32 = 23;
-const INT8: u32 = 20;
-const FLOAT4: u32 = 700;
-const FLOAT8: u32 = 701;
-const NUMERIC: u32 = 1700;
-const BOOL: u32 = 16;
-const DATE: u32 = 1082;
-const TIME: u32 = 1083;
-const TIMETZ: u32 = 1266;
-const TIMESTAMP: u32 = 1114;
-const TIMESTAMPTZ: u32 = 1184;
-const INTERVAL: u32 = 1186;
-const INET: u32 = 869;
-const CIDR: u32 = 650;
-const MACADDR: u32 = 829;
-const UUID: u32 = 2950;
-const BYTEA: u32 = 17;
-const JSON: u32 = 114;
-const JSONB: u32 = 3802;
+use crate::types::oid;
 
 /// The modifier of a type with a length or precision n, as `typmodin` makes it: n + 4 for text types.
 const VARHDRSZ: i32 = 4;
@@ -42,44 +18,45 @@ const VARHDRSZ: i32 = 4;
 fn scalar(data_type: &DataType) -> CastType {
     let none = |oid| Some((oid, -1));
     match data_type {
-        DataType::Text => none(TEXT),
+        DataType::Text => none(oid::TEXT),
         // `char` without a length is char(1).
-        DataType::Character(length) | DataType::Char(length) => {
-            Some((CHAR, character_length(length.as_ref())?.max(VARHDRSZ + 1)))
-        }
+        DataType::Character(length) | DataType::Char(length) => Some((
+            oid::BPCHAR,
+            character_length(length.as_ref())?.max(VARHDRSZ + 1),
+        )),
         DataType::Varchar(length)
         | DataType::CharacterVarying(length)
-        | DataType::CharVarying(length) => Some((VARCHAR, character_length(length.as_ref())?)),
-        DataType::SmallInt(None) | DataType::Int2(None) => none(INT2),
-        DataType::Int(None) | DataType::Integer(None) | DataType::Int4(None) => none(INT4),
-        DataType::BigInt(None) | DataType::Int8(None) => none(INT8),
+        | DataType::CharVarying(length) => Some((oid::VARCHAR, character_length(length.as_ref())?)),
+        DataType::SmallInt(None) | DataType::Int2(None) => none(oid::INT2),
+        DataType::Int(None) | DataType::Integer(None) | DataType::Int4(None) => none(oid::INT4),
+        DataType::BigInt(None) | DataType::Int8(None) => none(oid::INT8),
         DataType::Numeric(info) | DataType::Decimal(info) | DataType::Dec(info) => {
-            Some((NUMERIC, numeric(info)?))
+            Some((oid::NUMERIC, numeric(info)?))
         }
-        DataType::Real | DataType::Float4 => none(FLOAT4),
-        DataType::DoublePrecision | DataType::Float8 => none(FLOAT8),
-        DataType::Bool | DataType::Boolean => none(BOOL),
-        DataType::Date => none(DATE),
+        DataType::Real | DataType::Float4 => none(oid::FLOAT4),
+        DataType::DoublePrecision | DataType::Float8 => none(oid::FLOAT8),
+        DataType::Bool | DataType::Boolean => none(oid::BOOL),
+        DataType::Date => none(oid::DATE),
         DataType::Time(precision, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => {
-            Some((TIME, precision_of(*precision)?))
+            Some((oid::TIME, precision_of(*precision)?))
         }
         DataType::Time(precision, TimezoneInfo::Tz | TimezoneInfo::WithTimeZone) => {
-            Some((TIMETZ, precision_of(*precision)?))
+            Some((oid::TIMETZ, precision_of(*precision)?))
         }
         DataType::Interval {
             fields: None,
             precision: None,
-        } => none(INTERVAL),
+        } => none(oid::INTERVAL),
         DataType::Timestamp(precision, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => {
-            Some((TIMESTAMP, precision_of(*precision)?))
+            Some((oid::TIMESTAMP, precision_of(*precision)?))
         }
         DataType::Timestamp(precision, TimezoneInfo::Tz | TimezoneInfo::WithTimeZone) => {
-            Some((TIMESTAMPTZ, precision_of(*precision)?))
+            Some((oid::TIMESTAMPTZ, precision_of(*precision)?))
         }
-        DataType::Uuid => none(UUID),
-        DataType::Bytea => none(BYTEA),
-        DataType::JSON => none(JSON),
-        DataType::JSONB => none(JSONB),
+        DataType::Uuid => none(oid::UUID),
+        DataType::Bytea => none(oid::BYTEA),
+        DataType::JSON => none(oid::JSON),
+        DataType::JSONB => none(oid::JSONB),
         DataType::Custom(name, modifiers) if modifiers.is_empty() && name.0.len() == 1 => {
             custom(&bare(name)?)
         }
@@ -90,10 +67,10 @@ fn scalar(data_type: &DataType) -> CastType {
 /// Types that the parser has no word for, and that are no user's.
 fn custom(name: &str) -> CastType {
     match name {
-        "inet" => Some((INET, -1)),
-        "cidr" => Some((CIDR, -1)),
-        "macaddr" => Some((MACADDR, -1)),
-        "bpchar" => Some((CHAR, -1)),
+        "inet" => Some((oid::INET, -1)),
+        "cidr" => Some((oid::CIDR, -1)),
+        "macaddr" => Some((oid::MACADDR, -1)),
+        "bpchar" => Some((oid::BPCHAR, -1)),
         _ => None,
     }
 }
