@@ -39,15 +39,11 @@ impl Inference<'_> {
         list: &[Expr],
         extent: Extent,
     ) -> Result<Ty, Refusal> {
-        let left_ty = self.expr(left)?;
-        if let Ty::Held(attribute) = &left_ty
-            && !attribute.is_compared_as_it_lies(self.role)
-            && !is_of_its_type(list, attribute)
-        {
-            let what = Form::Named("ANY or ALL over an array of texts without a cast");
-            return Err(self.not_for(attribute, &what, Some(extent)));
-        }
-        self.compare_each((left, &left_ty), list, extent)
+        self.compare_unless(left, list, extent, |attribute| {
+            (!is_of_its_type(list, attribute))
+                .then_some("ANY or ALL over an array of texts without a cast")
+        })?;
+        Ok(Ty::Plain)
     }
 }
 

@@ -4,6 +4,7 @@
 //! of several have one type with the left side.
 
 use super::{Inference, Ty};
+use crate::policy::decide::Treated;
 use crate::statement::plan::{Refusal, Shape};
 use crate::statement::tree::{Expr, Extent, Form};
 use crate::types::LogicalType;
@@ -16,21 +17,36 @@ impl Inference<'_> {
         list: &[Expr],
         extent: Extent,
     ) -> Result<Ty, Refusal> {
-        let left_ty = self.expr(left)?;
-        if let Ty::Held(attribute) = &left_ty
-            && list.len() > 1
-            && is_moved_by_lists(attribute.logical)
-            && !attribute.is_compared_as_it_lies(self.role)
-            && has_one_type(list, attribute.logical).is_none()
-        {
-            let what = Form::Named("IN over parameters beside constants, or over casts,");
-            return Err(self.not_for(attribute, &what, Some(extent)));
-        }
-        self.compare_each((left, &left_ty), list, extent)?;
+        let left_ty = self.compare_unless(left, list, extent, |attribute| {
+            let is_moved = list.len() > 1
+                && is_moved_by_lists(attribute.logical)
+                && has_one_type(list, attribute.logical).is_none();
+            is_moved.then_some("IN over parameters beside constants, or over casts,")
+        })?;
         if let Ty::Held(attribute) = &left_ty {
             self.listed(list, attribute.logical);
         }
         Ok(Ty::Plain)
+    }
+
+    /// The left side compared with each of the list, and its type; refused where PostgreSQL would compare a treated one
+    /// as another type than its own, which `unfit` tells by a name for the form.
+    pub(super) fn compare_unless(
+        &mut self,
+        left: &Expr,
+        list: &[Expr],
+        extent: Extent,
+        unfit: impl FnOnce(&Treated) -> Option<&'static str>,
+    ) -> Result<Ty, Refusal> {
+        let left_ty = self.expr(left)?;
+        if let Ty::Held(attribute) = &left_ty
+            && !attribute.is_compared_as_it_lies(self.role)
+            && let Some(what) = unfit(attribute)
+        {
+            return Err(self.not_for(attribute, &Form::Named(what), Some(extent)));
+        }
+        self.compare_each((left, &left_ty), list, extent)?;
+        Ok(left_ty)
     }
 
     /// Notes of each element of a list that PostgreSQL gives them one type, and which parameters decide it.
@@ -45,12 +61,12 @@ impl Inference<'_> {
         }
     }
 
-    pub(super) fn compare_each(
+    fn compare_each(
         &mut self,
         (left, left_ty): (&Expr, &Ty),
         list: &[Expr],
         extent: Extent,
-    ) -> Result<Ty, Refusal> {
+    ) -> Result<(), Refusal> {
         let mut met = matches!(left_ty, Ty::Held(_));
         for right in list {
             let right_ty = self.expr(right)?;
@@ -73,7 +89,7 @@ impl Inference<'_> {
         if met {
             self.found.grouped.push(extent);
         }
-        Ok(Ty::Plain)
+        Ok(())
     }
 }
 
