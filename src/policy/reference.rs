@@ -126,8 +126,8 @@ Columns of tables, of the types `text`, `varchar`, `varchar(n)`, `char(n)`, `cit
 `float8`, `numeric`, `numeric(p,s)`, `bool`, `date`, `time`, `timetz`, `timestamp`, `timestamptz`, `interval`, `inet`,
 `cidr`, `macaddr`, `uuid`, `bytea`, `json`, `jsonb`, enums, domains over these, and arrays of one dimension, sealed
 whole. A domain is refused whose CHECK or default the server could not keep over sealed values, or whose NOT NULL the
-column does not have of its own. Tokens are for `text` and `varchar`. A generated column can be
-masked, not sealed or tokenised.
+column does not have of its own. Tokens are for `text`, `varchar` and `varchar(n)`, those of `integer` for `int4` and
+`int8`, of `date` for `date`, of `uuid` for `uuid`. A generated column can be masked, not sealed or tokenised.
 
 PostgreSQL calls values of some types equal that are written differently: `numeric` without a scale, `float4`, `float8`,
 `interval`, `bpchar` without a length, `jsonb` (`1.0` and `1.00`, `1 mon` and `30 days`), and arrays of these, whose
@@ -146,6 +146,12 @@ changes which values are equal, and terms under stored values would not follow; 
 besides (a final sigma), so that no list of characters tells all that it does. A column restored where `lower()` is
 another is not ready (55000), rather than searched in vain. Beside a `text` or `varchar`, as drivers may declare a
 parameter, PostgreSQL compares a citext as a text: that is refused (0A000); leave the type open, or cast to `citext`.
+
+A parameter counts as what the driver declares it to be, as with PostgreSQL. Where that is another type than the
+column's, and PostgreSQL would compare by the other one, a comparison is refused (0A000) rather than answered otherwise:
+a `varchar` beside one parameter declared `char(n)`; and of `float4`, `char(n)` and `bpchar`, whose elements in an `IN`
+list count otherwise than one by itself, lists that PostgreSQL gives another type by a cast (of `float4` also parameters
+beside constants). Leave the type open, or declare the column's.
 
 `equal` is refused on `json`, which has no equality, and on arrays of it. `apply` refuses it on a column whose collation
 is nondeterministic: which texts such a collation calls equal only the server's own version of ICU says.
