@@ -75,19 +75,10 @@ fn simple(raw: &mut Raw, text: &str, said: &mut String) -> Vec<Frame> {
     frames(raw.until_ready_or_fatal(text), said)
 }
 
-/// Parse, Describe of the statement, Bind without parameters and binary results, Execute, Sync.
+/// Without parameters, with binary results.
 fn extended(raw: &mut Raw, text: &str, said: &mut String) -> Vec<Frame> {
     let parse = [&string("")[..], &string(text), &[0, 0]].concat();
-    let bind = [0, 0, 0, 0, 0, 0, 0, 1, 0, 1];
-    let parts = [
-        message(b'P', &parse),
-        message(b'D', &[b'S', 0]),
-        message(b'B', &bind),
-        message(b'E', &[0, 0, 0, 0, 0]),
-        message(b'S', &[]),
-    ];
-    raw.send(&parts.concat());
-    frames(raw.until_ready_or_fatal(text), said)
+    exchange(raw, &parse, &[0, 0, 0, 0, 0, 0, 0, 1, 0, 1], said)
 }
 
 /// The same of a text with parameters: behind the SQL, each after a tab, `OID=value`, declared so and given as text.
@@ -104,15 +95,20 @@ fn typed(raw: &mut Raw, text: &str, said: &mut String) -> Vec<Frame> {
     let count = u16::try_from(oids.len() / 4).expect("few").to_be_bytes();
     let parse = [&string("")[..], &string(sql), &count, &oids].concat();
     let bind = [&[0, 0, 0, 0][..], &count, &values, &[0, 0]].concat();
+    exchange(raw, &parse, &bind, said)
+}
+
+/// Parse, Describe of the statement, Bind, Execute, Sync, and what comes of them.
+fn exchange(raw: &mut Raw, parse: &[u8], bind: &[u8], said: &mut String) -> Vec<Frame> {
     let parts = [
-        message(b'P', &parse),
+        message(b'P', parse),
         message(b'D', &[b'S', 0]),
-        message(b'B', &bind),
+        message(b'B', bind),
         message(b'E', &[0, 0, 0, 0, 0]),
         message(b'S', &[]),
     ];
     raw.send(&parts.concat());
-    frames(raw.until_ready_or_fatal(sql), said)
+    frames(raw.until_ready_or_fatal("an extended query"), said)
 }
 
 /// Rows without an order have none.
@@ -539,6 +535,47 @@ async fn parameters_of_declared_types_are_compared_as_postgresql_does() {
         let compared = compare(&schema, ON_COARSE_POLICY, &rows, &statements).await;
         assert!(compared.equal > 0, "{ty}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parameters_of_a_domain_are_described_and_read_as_postgresql_does() {
+    let database = support::create_database(support::cluster()).await;
+    let superuser = support::connect(&support::cluster().superuser_url(&database)).await;
+    let domain = "CREATE DOMAIN price AS numeric(6,2)";
+    superuser.batch_execute(domain).await.unwrap();
+    let oid = "SELECT oid FROM pg_type WHERE typname = 'price'";
+    let oid: u32 = superuser.query_one(oid, &[]).await.unwrap().get(0);
+    let schema = "CREATE TABLE every_type (id int PRIMARY KEY, c price); CREATE TABLE twin (LIKE every_type INCLUDING ALL)";
+    let rows = "INSERT INTO TABLE (id, c) VALUES (1, 0.1), (2, 1.005), (3, NULL)";
+    let mut statements = Vec::new();
+    // nothing, unknown, numeric, int4, text, and the domain itself
+    for declared in [0, 705, 1700, 23, 25, oid] {
+        for value in ["1.01", "1.005", "1", "99999.99", "x"] {
+            for text in [
+                "INSERT INTO TABLE (id, c) VALUES (9, $1) RETURNING c",
+                "UPDATE TABLE SET c = $1 WHERE id = 1 RETURNING id, c",
+                "SELECT id FROM TABLE WHERE c = $1 ORDER BY id",
+                "SELECT id FROM TABLE WHERE c IN ($1, $1) ORDER BY id",
+                "UPDATE TABLE SET c = NULL WHERE c <> $1 RETURNING id",
+            ] {
+                statements.push(format!("{text}\t{declared}={value}"));
+            }
+        }
+    }
+    let parameters = u32::try_from(statements.len()).expect("few");
+    // A cast to a domain is refused.
+    statements.extend(
+        [
+            "SELECT id FROM TABLE WHERE c = '1.005'::price",
+            "SELECT id FROM TABLE WHERE c = CAST(1.005 AS price)",
+            "INSERT INTO TABLE (id, c) VALUES (9, '1.005'::price) RETURNING c",
+            "SELECT id FROM TABLE WHERE c = ANY (ARRAY['1.005'::price])",
+            "SELECT id FROM TABLE WHERE c = ANY ('{1.005}'::price[])",
+        ]
+        .map(str::to_owned),
+    );
+    let compared = compare_in(&database, (schema, ON_COARSE_POLICY, rows), &statements).await;
+    assert_eq!(compared.equal, parameters, "{:?}", compared.refused);
 }
 
 #[tokio::test(flavor = "multi_thread")]

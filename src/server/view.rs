@@ -145,12 +145,12 @@ impl Veil for RoleView {
         given: Given<'_>,
         settings: &TextSettings,
     ) -> Result<Filled, Refusal> {
+        // A domain's values are its base type's, and so is how they are read; the domain has given them its modifier.
+        let base = plan.attribute.logical.oid();
+        let of_domain = given.oid != base && self.declared_type(&plan.attribute) == Some(given.oid);
         let parameter = values::Given {
-            // A domain's values are its base type's, and so is how they are read.
-            oid: match self.declared_type(&plan.attribute) {
-                Some(domain) if domain == given.oid => plan.attribute.logical.oid(),
-                _ => given.oid,
-            },
+            oid: if of_domain { base } else { given.oid },
+            of_domain,
             format: given.format,
             value: Some(given.value),
             declared: given.declared,

@@ -11,22 +11,20 @@ use crate::policy::decide::{Store, Treated};
 use crate::secret::Secret;
 use crate::statement::plan::{LiteralSlot, ParameterPlan, Piece, Plan, Shape};
 use crate::token::{self, TokenFault, TokenFormat};
-use crate::types::{self, LogicalType, ServerVersion, TextSettings};
+use crate::types::{self, LogicalType, ServerVersion, TextSettings, oid};
 
 use super::fault::{FillFault, KeyFault};
 use super::keys::{AttributeKeys, StoreFault, StoredValue};
 use super::read::Reading;
 use super::{Ready, Vault};
 
-/// `bytea` and `bytea[]` in `pg_type`.
-const BYTEA_OID: u32 = 17;
-const BYTEA_ARRAY_OID: u32 = 1001;
-
 /// A parameter as the client gave it.
 #[derive(Clone, Copy)]
 pub struct Given<'a> {
     /// the type it declared in Parse, 0 for none
     pub oid: u32,
+    /// whether that type is the domain that the column is declared with; `oid` is then its base type
+    pub of_domain: bool,
     /// the format of its Bind: 0 text, 1 binary
     pub format: i16,
     /// the value; None is NULL
@@ -40,8 +38,8 @@ pub struct Given<'a> {
 pub fn parameter_oid(plan: &ParameterPlan) -> u32 {
     let logical = plan.attribute.logical;
     match (&plan.attribute.store, plan.shape) {
-        (Store::Encrypt { .. }, Shape::Value) => BYTEA_OID,
-        (Store::Encrypt { .. }, Shape::Array) => BYTEA_ARRAY_OID,
+        (Store::Encrypt { .. }, Shape::Value) => oid::BYTEA,
+        (Store::Encrypt { .. }, Shape::Array) => oid::BYTEA_ARRAY,
         (Store::Plain | Store::Tokenise(_), Shape::Value) => logical.oid(),
         (Store::Plain | Store::Tokenise(_), Shape::Array) => logical.array_oid(),
     }
@@ -145,7 +143,7 @@ impl Vault {
                     return Ok(Some(types::array::to_text(&written)));
                 }
                 let element_oid = match plan.attribute.store {
-                    Store::Encrypt { .. } => BYTEA_OID,
+                    Store::Encrypt { .. } => oid::BYTEA,
                     Store::Plain | Store::Tokenise(_) => plan.attribute.logical.oid(),
                 };
                 types::array::to_binary(element_oid, &written)

@@ -6,25 +6,9 @@ use crate::ident::SqlState;
 use crate::policy::decide::Treated;
 use crate::secret::Secret;
 use crate::statement::plan::{LiteralSlot, ParameterPlan};
-use crate::types::{self, Declared, LogicalType, Target, TextSettings, TypeClass, ValueFault};
+use crate::types::{self, Declared, LogicalType, Target, TextSettings, TypeClass, ValueFault, oid};
 
 use super::fill::Given;
-
-/// `unknown` in `pg_type`: the type of a literal that nothing has given one.
-const UNKNOWN_OID: u32 = 705;
-
-/// `text` and `bpchar` in `pg_type`.
-const TEXT_OID: u32 = 25;
-const BPCHAR_OID: u32 = 1042;
-
-/// `int8` and `int4` in `pg_type`.
-const INT8_OID: u32 = 20;
-const INT4_OID: u32 = 23;
-
-/// `float4`, `float8` and `numeric` in `pg_type`.
-const FLOAT4_OID: u32 = 700;
-const FLOAT8_OID: u32 = 701;
-const NUMERIC_OID: u32 = 1700;
 
 /// How one value, or each element of an array, is to be read.
 pub(super) struct Reading<'a> {
@@ -37,6 +21,8 @@ pub(super) struct Reading<'a> {
     literal: bool,
     cast: Option<(u32, i32)>,
     assigned: bool,
+    /// whether the attribute's own modifier has made it what it is
+    modified: bool,
     /// the one type of the list that it stands in
     listed: Option<LogicalType>,
     settings: &'a TextSettings,
@@ -51,6 +37,7 @@ impl<'a> Reading<'a> {
             literal: true,
             cast: slot.cast,
             assigned: slot.assigned,
+            modified: slot.assigned,
             listed: slot.listed.then_some(slot.attribute.logical),
             settings,
         }
@@ -68,6 +55,7 @@ impl<'a> Reading<'a> {
             literal: false,
             cast: plan.cast,
             assigned: plan.assigned,
+            modified: plan.assigned || given.of_domain,
             listed: list_type(plan, given.declared),
             settings,
         }
@@ -76,15 +64,15 @@ impl<'a> Reading<'a> {
     /// The canonical form of a value.
     pub(super) fn value(&self, bytes: &[u8]) -> Result<Secret<Vec<u8>>, ValueFault> {
         let declared = match (self.declared_oid, self.cast) {
-            (0 | UNKNOWN_OID, Some((cast, _))) => cast,
+            (0 | oid::UNKNOWN, Some((cast, _))) => cast,
             // In a list a text is cast to char(n): the spaces at its end do not count.
-            (TEXT_OID, _) if matches!(self.listed, Some(LogicalType::Char(_))) => BPCHAR_OID,
+            (oid::TEXT, _) if matches!(self.listed, Some(LogicalType::Char(_))) => oid::BPCHAR,
             (declared, _) => declared,
         };
         // Beside one char(n) a varchar is compared as one, by which the spaces at its end do not count; in a list, and
         // of a text, it is not.
         let alone = !self.assigned && self.listed.is_none();
-        if declared == BPCHAR_OID && alone && matches!(self.target, LogicalType::Varchar(_)) {
+        if declared == oid::BPCHAR && alone && matches!(self.target, LogicalType::Varchar(_)) {
             return Err(ValueFault {
                 sqlstate: SqlState::FEATURE_NOT_SUPPORTED,
                 message:
@@ -105,7 +93,7 @@ impl<'a> Reading<'a> {
         if let Some((oid, typmod)) = self.cast {
             canonical = self.cast_to(oid, typmod, declared, canonical)?;
         }
-        if self.assigned {
+        if self.modified {
             canonical = types::coerce(self.target, canonical, false, version)?;
         }
         Ok(Secret::new(canonical))
@@ -127,12 +115,12 @@ impl<'a> Reading<'a> {
                 None => self.target.without_fields(),
             },
             LogicalType::Float4
-                if !self.assigned && !matches!(declared, 0 | UNKNOWN_OID | FLOAT4_OID) =>
+                if !self.assigned && !matches!(declared, 0 | oid::UNKNOWN | oid::FLOAT4) =>
             {
                 LogicalType::Float8
             }
             // A cidr has no operators of its own: what it is compared with is an inet (PostgreSQL manual, 9.12).
-            LogicalType::Cidr if !self.assigned && matches!(declared, 0 | UNKNOWN_OID) => {
+            LogicalType::Cidr if !self.assigned && matches!(declared, 0 | oid::UNKNOWN) => {
                 LogicalType::Inet
             }
             target => target.without_fields(),
@@ -156,7 +144,7 @@ impl<'a> Reading<'a> {
             _ => return Err(unsupported_format()),
         };
         let declared = match self.declared_oid {
-            0 | UNKNOWN_OID => header_oid.unwrap_or(0),
+            0 | oid::UNKNOWN => header_oid.unwrap_or(0),
             array if array == self.target.array_oid() => self.target.oid(),
             array => element_of(array)?,
         };
@@ -204,7 +192,7 @@ impl<'a> Reading<'a> {
                 let sent = types::to_binary(cast, &canonical, version)?;
                 types::from_binary(self.target, &sent, version)
             }
-            _ if oid == NUMERIC_OID && typmod < 0 && self.target.class() == TypeClass::Numeric => {
+            _ if oid == oid::NUMERIC && typmod < 0 && self.target.class() == TypeClass::Numeric => {
                 Ok(canonical)
             }
             // Reading it as that type was the cast.
@@ -255,9 +243,9 @@ pub fn list_type(plan: &ParameterPlan, declared: &[u32]) -> Option<LogicalType> 
     let has = |oid| types.contains(&oid);
     match plan.attribute.logical {
         _ if plan.listed.is_empty() => None,
-        LogicalType::Float4 if has(FLOAT8_OID) => Some(LogicalType::Float8),
-        LogicalType::Int2 | LogicalType::Int4 if has(INT8_OID) => Some(LogicalType::Int8),
-        LogicalType::Int2 if has(INT4_OID) => Some(LogicalType::Int4),
+        LogicalType::Float4 if has(oid::FLOAT8) => Some(LogicalType::Float8),
+        LogicalType::Int2 | LogicalType::Int4 if has(oid::INT8) => Some(LogicalType::Int8),
+        LogicalType::Int2 if has(oid::INT4) => Some(LogicalType::Int4),
         logical => Some(logical),
     }
 }

@@ -184,6 +184,7 @@ impl World {
         let sent = self.vault.fill_parameter(
             plan,
             Given {
+                of_domain: false,
                 oid,
                 format,
                 value: Some(value),
