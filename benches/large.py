@@ -89,7 +89,7 @@ def main():
         place.start()
         time.sleep(2)
         print(f"program {os.path.getsize(args.pgveil) / 2**20:.1f} MiB; listens {place.start_seconds:.2f} s after its start; at rest "
-              f"{kib(place.pid, 'VmRSS') / 1024:.1f} MiB, {kib(place.pid, 'Threads')} threads, {place.open_files()} files", flush=True)
+              f"{kib(place.pid, 'VmRSS') / 1024:.1f} MiB, {kib(place.pid, 'Threads')} threads, {place.open_files().total()} files", flush=True)
         rows = int(args.gigabytes * 1e9) // ROW
         phase(place, "untouched result", lambda: untouched(place, rows))
         phase(place, "untouched COPY in", lambda: copy_in(place, rows))

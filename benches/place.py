@@ -4,10 +4,12 @@ Everything lives in a temporary folder and on loopback; what was started is stop
 the programs run as `postgres`.
 """
 
+import collections
 import glob
 import os
 import pathlib
 import pwd
+import re
 import shutil
 import socket
 import subprocess
@@ -78,8 +80,9 @@ def kib(pid, name):
 
 
 class Place:
-    def __init__(self, pgveil, rows=0, row_bytes=100):
-        self.rows, self.row_bytes = rows, row_bytes
+    def __init__(self, pgveil, rows=0, row_bytes=100, connections=200, listen=""):
+        """`connections` is the server's limit of them; `listen` are more lines of pgveil's `[listen]`."""
+        self.rows, self.row_bytes, self.connections, self.listen = rows, row_bytes, connections, listen
         self.folder = tempfile.mkdtemp(prefix="pgveil-bench-")
         os.chmod(self.folder, 0o755)
         self.own(self.folder)
@@ -105,7 +108,8 @@ class Place:
 
     def pg_ctl(self, *arguments):
         data, log = os.path.join(self.folder, "data"), os.path.join(self.folder, "server.log")
-        options = f"-p {self.server} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off -c max_connections=200"
+        options = (f"-p {self.server} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off "
+                   f"-c max_connections={self.connections}")
         command = [f"{self.bin}/pg_ctl", "-D", data, "-l", log, "-w", "-o", options, *arguments]
         subprocess.run(as_postgres(command), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self.folder)
 
@@ -124,6 +128,7 @@ class Place:
                          "--no-sync", "--encoding=UTF8", "--locale=C.UTF-8"]), cwd=self.folder)
         self.pg_ctl("start")
         self.psql(SCHEMA)
+        self.psql("CREATE DATABASE untreated")
         if self.rows:
             self.psql(f"INSERT INTO people SELECT n, 'p' || n || '@example.com', lpad(n::text, 12, '5'), repeat('n', {self.row_bytes}) "
                       f"FROM generate_series(1, {self.rows}) n")
@@ -131,12 +136,16 @@ class Place:
         self.file("passphrase", "a passphrase for a bench\n")
         self.config = self.file("pgveil.toml", f"""[listen]
 address = "127.0.0.1:{self.veil}"
+{self.listen}
 [upstream]
 address = "127.0.0.1:{self.server}"
 control = {{ user = "owner", password_file = "password" }}
 [[database]]
 name = "postgres"
 policy = "policy.yaml"
+[[database]]
+name = "untreated"
+policy = "none"
 [keyring]
 file = "keyring.json"
 unlock = {{ passphrase_file = "passphrase" }}
@@ -148,6 +157,9 @@ address = "127.0.0.1:{self.http}"
         self.psql(self.pgveil("setup"))
         self.pgveil("keys", "init")
         self.pgveil("apply")
+        self.serve()
+
+    def serve(self):
         started = time.monotonic()
         with open(os.path.join(self.folder, "pgveil.log"), "w") as log:
             self.process = subprocess.Popen(as_postgres([self.program, "serve", "--config", self.config]), stdout=log,
@@ -156,18 +168,33 @@ address = "127.0.0.1:{self.http}"
         self.start_seconds = time.monotonic() - started
         self.pid = self.process.pid
 
-    def url(self, user, password=PASSWORD):
-        return f"postgresql://{user}:{password}@127.0.0.1:{self.veil}/postgres"
+    def url(self, user, password=PASSWORD, database="postgres"):
+        return f"postgresql://{user}:{password}@127.0.0.1:{self.veil}/{database}"
 
     def metric(self, name):
         page = urllib.request.urlopen(f"http://127.0.0.1:{self.http}/metrics", timeout=20).read().decode()
         return sum(float(line.rsplit(" ", 1)[1]) for line in page.splitlines() if line.split("{")[0].split(" ")[0] == name)
 
     def open_files(self):
-        return len(os.listdir(f"/proc/{self.pid}/fd"))
+        """How many of each kind: a file by its name, a connection by the port of pgveil's or the server's that it has."""
+        ends = {self.veil: "of a client", self.server: "to the server", self.http: "of a reader of metrics"}
+        connections = {}
+        for line in pathlib.Path(f"/proc/{self.pid}/net/tcp").read_text().splitlines()[1:]:
+            fields = line.split()
+            ports = [int(end.rsplit(":", 1)[1], 16) for end in fields[1:3]]
+            connections[f"socket:[{fields[9]}]"] = next(("connection " + ends[p] for p in ports if p in ends), "connection")
+        kinds = collections.Counter()
+        for fd in os.listdir(f"/proc/{self.pid}/fd"):
+            try:
+                name = os.readlink(f"/proc/{self.pid}/fd/{fd}")
+            except FileNotFoundError:
+                continue  # closed meanwhile
+            # Without numbers: an audit file's are a run's and a day's.
+            kinds[connections.get(name) or re.sub("[0-9]+", "", name.removeprefix(self.folder + "/"))] += 1
+        return kinds
 
     def stop(self):
-        """Ends both; pgveil's exit code."""
+        """Ends pgveil; its exit code."""
         code = None
         if self.process:
             self.process.terminate()

@@ -6,7 +6,8 @@
 Clients read and write untouched, sealed, tokenised and masked columns, make mistakes, are refused, cancel, vanish in the
 middle of a statement, and give wrong passwords. Every error must be one of those that are due; what is read must be
 what was written. Samples memory, open files, threads and tasks of pgveil, fits a line through each after a warm-up, and
-fails when one rises. Needs PostgreSQL's server programs, psql, psycopg 3, and Linux' /proc.
+fails when one rises, or when what is open afterwards is not, kind by kind, what was open at rest. Needs PostgreSQL's
+server programs, psql, psycopg 3, and Linux' /proc.
 """
 
 import argparse
@@ -22,6 +23,9 @@ from place import Place, kib
 
 # What a restart of the server looks like to a client: its own words, pgveil's, or a connection that ends.
 OF_A_RESTART = {"57P01", "57P02", "57P03", "08006", "08001", "08003", "closed"}
+# Seconds that pgveil has to come to rest: its watcher of files starts a moment after it listens, connections that were
+# closed or answered end a moment later, and lost control connections open again within five seconds.
+REST_SECONDS = 15
 # A share of the time that is not looked at: allocators and caches fill.
 WARM_UP = 0.25
 
@@ -195,12 +199,20 @@ def restarts(place, load, seconds, counted):
         mode = "immediate" if mode == "fast" else "fast"
 
 
+def rest(place):
+    """What is open once a login was served: the connection that reads verifiers opens with the first, and stays."""
+    with psycopg.connect(place.url("app")) as connection:
+        connection.execute("SELECT 1")
+    time.sleep(REST_SECONDS)
+    return place.open_files()
+
+
 def sample(place, load, seconds):
     series = collections.defaultdict(list)
     started = time.monotonic()
     told = 0
     while (now := time.monotonic() - started) < seconds and place.process.poll() is None:
-        for name, value in [("RSS MiB", kib(place.pid, "VmRSS") / 1024), ("open files", place.open_files()),
+        for name, value in [("RSS MiB", kib(place.pid, "VmRSS") / 1024), ("open files", place.open_files().total()),
                             ("threads", kib(place.pid, "Threads")), ("tasks", place.metric("pgveil_tasks"))]:
             series[name].append((now, value))
         if now >= told:
@@ -221,7 +233,7 @@ def main():
     failed = []
     try:
         place.start()
-        at_rest = place.open_files()
+        at_rest = rest(place)
         load, counted = Load(place), []
         threads = [threading.Thread(target=load.worker, args=(step, user)) for step, user, many in STEPS for _ in range(many)]
         threads.append(threading.Thread(target=restarts, args=(place, load, args.restart_seconds, counted)))
@@ -242,11 +254,13 @@ def main():
                   f"rise over the time {rise:+.2f}")
             if rise > 0.1 * mean:
                 failed.append(f"{name} rises")
-        time.sleep(3)
-        left = place.metric("pgveil_sessions"), place.metric("pgveil_audit_lag_records"), place.open_files()
-        print(f"afterwards {left[0]:.0f} sessions, {left[1]:.0f} audit records waiting, {left[2]} open files ({at_rest} at rest)")
-        if left[0] != 0 or left[2] > at_rest + 4:
-            failed.append("something is left of the sessions")
+        afterwards = rest(place)
+        left = place.metric("pgveil_sessions"), place.metric("pgveil_audit_lag_records")
+        print(f"afterwards {left[0]:.0f} sessions, {left[1]:.0f} audit records waiting, {afterwards.total()} open files "
+              f"({at_rest.total()} at rest)")
+        if left[0] != 0 or afterwards != at_rest:
+            failed.append(f"something is left of the sessions: more of {dict(afterwards - at_rest)}, less of "
+                          f"{dict(at_rest - afterwards)}")
         failed += load.faults[:20]
         code = place.stop()
         print(f"ended with exit code {code}; " + place.pgveil("audit", "verify").splitlines()[-1])
