@@ -117,6 +117,7 @@ impl Treatment {
     fn fill(&self, plan: &ParameterPlan, text: &str, settings: &TextSettings) -> Wire {
         let given = Given {
             oid: 0,
+            of_domain: false,
             format: 0,
             value: Some(text.as_bytes()),
             declared: &[],
