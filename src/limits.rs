@@ -25,10 +25,11 @@ pub const READ_BYTES: usize = 16 * 1024;
 /// (one message may exceed it).
 pub const UNSENT_BYTES_MAX: usize = 256 * 1024;
 
-/// Bytes of a session's empty buffer that are kept; a larger one, left by a large message, is given back.
+/// Bytes of a session's empty buffer that are kept while it waits for the server; a larger one, left by a large message,
+/// is given back. A session that waits for its client keeps none.
 pub const IDLE_BUFFER_BYTES_MAX: usize = 256 * 1024;
 
-/// Connections that have not answered yet (a few KiB each); beyond it each new one sends the oldest away, so that slow
+/// Connections that have not answered yet (12 KiB each); beyond it each new one sends the oldest away, so that slow
 /// ones can neither exhaust memory nor keep others out.
 pub const LOGINS_AT_ONCE_MAX: usize = 4096;
 

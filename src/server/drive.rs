@@ -80,6 +80,15 @@ pub struct Leg<S> {
     pub input: BytesMut,
 }
 
+impl<S> Leg<S> {
+    /// Frees the buffer where it is empty.
+    fn free_buffer(&mut self) {
+        if self.input.is_empty() {
+            self.input = BytesMut::new();
+        }
+    }
+}
+
 /// What a session is driven with.
 pub struct Conduct<V, R> {
     /// where events go
@@ -323,9 +332,14 @@ where
             Poll::Ready(Err(_)) | Poll::Pending => {}
         }
         match idle.as_mut().as_pin_mut().map(|idle| idle.poll(cx)) {
-            Some(Poll::Ready(())) => Poll::Ready(Ok(Outside::Idle)),
-            Some(Poll::Pending) | None => Poll::Pending,
+            Some(Poll::Ready(())) => return Poll::Ready(Ok(Outside::Idle)),
+            Some(Poll::Pending) | None => {}
         }
+        if session.free_buffers() {
+            client.free_buffer();
+            upstream.free_buffer();
+        }
+        Poll::Pending
     })
     .await
 }

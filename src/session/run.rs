@@ -178,6 +178,23 @@ impl<V: Veil> Session<V> {
         self.pending.ready_awaited() && !self.copying
     }
 
+    /// While no reply is due, frees the buffers that are empty: most sessions wait for their client most of the time.
+    /// False while one is due.
+    pub fn free_buffers(&mut self) -> bool {
+        let waits = self.pending.is_empty();
+        if waits {
+            let buffers = [
+                &mut self.scratch,
+                &mut self.to_client,
+                &mut self.to_upstream,
+            ];
+            for buffer in buffers.into_iter().filter(|buffer| buffer.is_empty()) {
+                *buffer = BytesMut::new();
+            }
+        }
+        waits
+    }
+
     /// Takes what it can of the client's bytes; what it leaves comes first at the next call.
     pub fn client(&mut self, input: &mut BytesMut, now: Instant) {
         let bytes = std::mem::take(input);

@@ -257,3 +257,54 @@ async fn a_server_that_goes_away_is_told_to_the_client() {
     bench.task.await.unwrap();
     assert_eq!(bench.log.all(), ["begin", "end"]);
 }
+
+#[tokio::test]
+async fn a_session_that_waits_for_its_client_holds_no_buffer() {
+    let room = 4 * READ_BYTES;
+    let (mut client, client_end) = duplex(room);
+    let (mut server, server_end) = duplex(room);
+    let leg = |stream| Leg {
+        stream,
+        input: BytesMut::new(),
+    };
+    let (mut to_client, mut to_server) = (leg(client_end), leg(server_end));
+    let veil = Arc::new(Stub {
+        version: 1,
+        plan: true,
+    });
+    let mut session = Session::new(veil, Settings::default(), Allowed::default());
+    let (_orders, mut orders) = watch::channel(Orders::default());
+    let soon = Duration::from_millis(10);
+    let mut fake = Fake::default();
+    let mut asked = vec![0; room];
+    for text in ["rows 3", "touched 3"] {
+        client.write_all(&q(text)).await.unwrap();
+        for waits_for_server in [true, false] {
+            if !waits_for_server {
+                let n = server.read(&mut asked).await.unwrap();
+                server.write_all(&fake.feed(&asked[..n])).await.unwrap();
+            }
+            loop {
+                let sides = ((&mut to_client, false), &mut to_server);
+                let turned = turn(&mut session, sides.0, sides.1, (&mut orders, None));
+                let Ok(turned) = timeout(soon, turned).await else {
+                    break;
+                };
+                assert!(matches!(turned, Ok(Outside::Work)));
+                advance(&mut session, &mut to_client.input, &mut to_server.input);
+            }
+            let mut held = vec![to_client.input.capacity(), to_server.input.capacity()];
+            if waits_for_server {
+                assert!(held.iter().all(|bytes| *bytes >= READ_BYTES), "{text}");
+            } else {
+                held.extend([
+                    session.to_client().capacity(),
+                    session.to_upstream().capacity(),
+                ]);
+                assert_eq!(held, [0; 4], "{text}");
+            }
+        }
+        let answer = read_until_ready(&mut client).await;
+        assert!(answer.starts_with(b"T"));
+    }
+}

@@ -23,6 +23,19 @@ fn a_touched_query_is_rewritten_and_its_rows_opened() {
 }
 
 #[test]
+fn a_session_that_waits_for_its_client_holds_no_buffer() {
+    let mut bench = Bench::new();
+    bench.client(&q("touched 2"));
+    assert!(!bench.session.free_buffers());
+    bench.settle(usize::MAX);
+    assert!(bench.session.scratch.capacity() > 0 && bench.session.free_buffers());
+    let session = &bench.session;
+    for buffer in [&session.scratch, &session.to_client, &session.to_upstream] {
+        assert_eq!(buffer.capacity(), 0);
+    }
+}
+
+#[test]
 fn a_describe_is_added_where_the_client_omits_it() {
     let mut bench = Bench::new();
     let script = [p("", "touched 2"), b("", "", &[]), e("", 0), SYNC.to_vec()].concat();
