@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """What a connection costs pgveil in memory: half-open ones, and sessions that wait for their next statement.
 
-    python3 benches/memory.py --pgveil target/release/pgveil [--half-open 1000 5000] [--sessions 100 1000]
+    python3 benches/memory.py --pgveil target/release/pgveil [--half-open 1000 5000] [--sessions 1000]
 
 Half-open are those that have sent nothing, and those that have sent a startup packet and no password; pgveil holds
 4,096 of them and sends the oldest away. Sessions log in one after another; they are measured after the login and after
 statements, small ones and one with a large result, in a database that passes untreated and in one under a policy.
-Prints what pgveil has more than at rest, for each connection: VmRSS, and what of it is private and dirty (the rest the
-system may take back). The sockets' buffers are the kernel's and not in these figures. Needs PostgreSQL's server
-programs, psql, psycopg 3, Linux' /proc, and a limit of open files of two for each connection.
+Prints what pgveil has more than at rest, for each connection: VmRSS, and what of it is private and dirty (the rest
+the system may take back); what the allocator itself keeps differs by some MiB, so only a thousand say something. The
+sockets' buffers are the kernel's and not in these figures. Needs PostgreSQL's server programs, psql, psycopg 3,
+Linux' /proc, and a limit of open files of two for each connection.
 """
 
 import argparse
@@ -92,7 +93,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pgveil", required=True)
     parser.add_argument("--half-open", type=int, nargs="*", default=[1000, 5000])
-    parser.add_argument("--sessions", type=int, nargs="*", default=[100, 1000])
+    parser.add_argument("--sessions", type=int, nargs="*", default=[1000])
     args = parser.parse_args()
     most = max([0, *args.sessions])
     listen = f'login_timeout = "{LOGIN_SECONDS}s"\nsessions_max = {most + 10}'
