@@ -618,3 +618,72 @@ async fn citext_is_compared_as_in_a_database_of_lc_ctype_c() {
         2 * u32::try_from(statements.len()).expect("few")
     );
 }
+
+/// Every type that a column or a parameter may have, its OID, and a value.
+const EVERY_TYPE: &[(u32, &str, &str)] = &[
+    (25, "text", "a "),
+    (1043, "varchar", "a "),
+    (1042, "bpchar", "a "),
+    (19, "name", "a"),
+    (21, "int2", "07"),
+    (23, "int4", "-007"),
+    (20, "int8", "7"),
+    (700, "float4", "0.10"),
+    (701, "float8", "1e3"),
+    (1700, "numeric", "1.50"),
+    (16, "bool", "t"),
+    (1082, "date", "20240229"),
+    (1083, "time", "1:02"),
+    (1266, "timetz", "1:02+02"),
+    (1114, "timestamp", "2024-02-29"),
+    (1184, "timestamptz", "2024-02-29 12:00+02"),
+    (1186, "interval", "1:00"),
+    (869, "inet", "10.0.0.1"),
+    (650, "cidr", "10"),
+    (829, "macaddr", "08002b010203"),
+    (2950, "uuid", "0011223344556677-8899aabbccddeeff"),
+    (17, "bytea", "abc"),
+    (114, "json", "{ }"),
+    (3802, "jsonb", "[1,2]"),
+    (1007, "int4[]", "{1, 2}"),
+    (1005, "int2[]", "{1, 2}"),
+    (1009, "text[]", "{a, b}"),
+    (1231, "numeric[]", "{1.0}"),
+];
+
+/// PostgreSQL assigns what it converts, compares what it has an operator for, and names its reason otherwise.
+#[tokio::test(flavor = "multi_thread")]
+async fn parameters_of_every_type_meet_every_type() {
+    let treated = EVERY_TYPE.iter().filter(|(_, ty, _)| *ty != "name");
+    let (mut columns, mut policy, mut statements) = (String::new(), String::new(), Vec::new());
+    for (n, (_, ty, _)) in treated.enumerate() {
+        let search = match *ty {
+            "json" => "",
+            _ => "equal",
+        };
+        columns += &format!(", c{n} {ty}");
+        policy += &format!(
+            " c{n}: {{ store: {{ encrypt: {{ search: [{search}] }} }}, show: {{ driver: plain }} }},"
+        );
+        for (oid, _, value) in EVERY_TYPE {
+            statements.push(format!(
+                "UPDATE TABLE SET c{n} = $1 WHERE id = 1\t{oid}={value}"
+            ));
+            if !search.is_empty() {
+                statements.push(format!(
+                    "SELECT id FROM TABLE WHERE c{n} = $1\t{oid}={value}"
+                ));
+            }
+        }
+    }
+    let schema = format!(
+        "CREATE TABLE every_type (id int PRIMARY KEY{columns}); CREATE TABLE twin (LIKE every_type INCLUDING ALL)"
+    );
+    let policy = ON_COARSE_POLICY.replace(
+        "c: { store: { encrypt: { search: [equal] } }, show: { driver: plain } }",
+        &policy,
+    );
+    let rows = "INSERT INTO TABLE (id) VALUES (1)";
+    let compared = compare(&schema, &policy, rows, &statements).await;
+    assert!(compared.equal > 1000, "{}", compared.equal);
+}

@@ -4,7 +4,10 @@
 //! give the same value in both. It knows nothing of Bind messages.
 
 use super::integer::Width;
-use super::{LogicalType, TextSettings, TypeClass, ValueFault, from_binary, from_text, oid};
+use super::{
+    ArrayType, LogicalType, TextSettings, TypeClass, ValueFault, from_binary, from_text, oid,
+    to_text,
+};
 use super::{datetime, datetime::Zoned, float, integer, jsonb, list, numeric};
 use crate::ident::SqlState;
 
@@ -45,16 +48,16 @@ pub fn from_wire(
 ) -> Result<Vec<u8>, ValueFault> {
     let Declared { oid, format } = declared;
     let Target { logical, assigned } = target;
-    let read = |source: LogicalType| match format {
-        0 => from_text(source, bytes, settings),
-        1 => from_binary(source, bytes, settings.version),
-        _ => Err(unknown_format()),
-    };
+    let read = |source: LogicalType| read_as(source, format, bytes, settings);
     match (oid, logical.class()) {
         (0 | oid::UNKNOWN, _) => read(logical),
         (oid::TEXT | oid::VARCHAR, TypeClass::Text) => read(LogicalType::Text),
-        (oid::BPCHAR, TypeClass::Text) => read(LogicalType::Text).map(without_padding),
-        (oid::NAME, TypeClass::Text) => {
+        (oid::BPCHAR, class)
+            if class == TypeClass::Text || (class == TypeClass::Citext && assigned) =>
+        {
+            read(LogicalType::Text).map(without_padding)
+        }
+        (oid::NAME, class) if class == TypeClass::Text || (is_text(class) && assigned) => {
             read(LogicalType::Text).and_then(|name| as_name(name, format))
         }
         // A varchar is compared as char(n), a text is not: the spaces at its end count (varchar.c, texteq).
@@ -83,9 +86,12 @@ pub fn from_wire(
         (oid::INET, TypeClass::Network) => read(LogicalType::Inet),
         (oid::CIDR, TypeClass::Network) => read(LogicalType::Cidr),
         // json's binary form is its text.
-        (oid::JSON, TypeClass::Jsonb) => jsonb::parse(super::text::checked(bytes)?),
+        (oid::JSON, TypeClass::Jsonb) if assigned => jsonb::parse(super::text::checked(bytes)?),
         (oid::JSONB, TypeClass::Json) if assigned => jsonb::show(&read(LogicalType::Jsonb)?),
         (oid, _) if oid == logical.oid() => read(logical),
+        (_, class) if is_text(class) && assigned => {
+            written(declared, bytes, settings)?.ok_or_else(|| not_converted(logical))
+        }
         (oid, TypeClass::Array) => match (logical, LogicalType::element_oid_of(oid)) {
             (LogicalType::Array(array), Some(element))
                 if assigned || is_text_array(array.element) =>
@@ -102,14 +108,7 @@ pub fn from_wire(
             }
             _ => Err(mismatch(target)),
         },
-        (oid, class) if converted_by_postgresql(oid, class) => Err(ValueFault::new(
-            SqlState::FEATURE_NOT_SUPPORTED,
-            format!(
-                "a parameter of this type is not converted to {}: declare it as {} or leave its type open",
-                logical.sql(),
-                logical.sql()
-            ),
-        )),
+        (oid, class) if converted_by_postgresql(oid, class) => Err(not_converted(logical)),
         _ => Err(mismatch(target)),
     }
 }
@@ -124,6 +123,77 @@ fn integer_of(oid: u32) -> LogicalType {
 
 fn is_text_array(element: LogicalType) -> bool {
     element.class() == TypeClass::Text
+}
+
+fn is_text(class: TypeClass) -> bool {
+    matches!(class, TypeClass::Text | TypeClass::Char | TypeClass::Citext)
+}
+
+fn read_as(
+    source: LogicalType,
+    format: i16,
+    bytes: &[u8],
+    settings: &TextSettings,
+) -> Result<Vec<u8>, ValueFault> {
+    match format {
+        0 => from_text(source, bytes, settings),
+        1 => from_binary(source, bytes, settings.version),
+        _ => Err(unknown_format()),
+    }
+}
+
+/// What PostgreSQL makes of a value that is assigned to a text: any type's output (`find_coercion_pathway`), save that a
+/// bool is a whole word and an inet has its mask (their casts to text). None for a type that is not known.
+fn written(
+    declared: Declared,
+    bytes: &[u8],
+    settings: &TextSettings,
+) -> Result<Option<Vec<u8>>, ValueFault> {
+    let Declared { oid, format } = declared;
+    if let Some(element_oid) = LogicalType::element_oid_of(oid)
+        && let Some(element) = LogicalType::from_oid(element_oid, -1)
+    {
+        let array = ArrayType {
+            oid,
+            element_oid,
+            element,
+        };
+        let read = match format {
+            0 => list::parse(&array, bytes, settings),
+            1 => list::receive(&array, bytes, settings.version),
+            _ => Err(unknown_format()),
+        };
+        return list::show(&array, &read?, settings).map(Some);
+    }
+    let Some(source) = LogicalType::from_oid(oid, -1) else {
+        return Ok(None);
+    };
+    let canonical = read_as(source, format, bytes, settings)?;
+    let mut text = to_text(source, &canonical, settings)?;
+    match source {
+        LogicalType::Bool if text == b"t" => text = b"true".to_vec(),
+        LogicalType::Bool => text = b"false".to_vec(),
+        LogicalType::Inet if !text.contains(&b'/') => {
+            let mask: &[u8] = match text.contains(&b':') {
+                true => b"/128",
+                false => b"/32",
+            };
+            text.extend_from_slice(mask);
+        }
+        _ => {}
+    }
+    Ok(Some(text))
+}
+
+/// What PostgreSQL would convert, and pgveil does not.
+fn not_converted(logical: LogicalType) -> ValueFault {
+    let name = logical.sql();
+    ValueFault::new(
+        SqlState::FEATURE_NOT_SUPPORTED,
+        format!(
+            "a parameter of this type is not converted to {name}: declare it as {name} or leave its type open"
+        ),
+    )
 }
 
 /// What PostgreSQL says of a type that does not go with the column's.
@@ -337,7 +407,9 @@ mod tests {
             wire(1114, 0, b"2024-01-01", LogicalType::Date),
             Err("0A000")
         );
-        assert_eq!(wire(17, 0, b"\\x", LogicalType::Text), Err("42804"));
+        assert_eq!(wire(25, 0, b"7", LogicalType::Uuid), Err("42804"));
+        // A type that only a database knows is converted by its own output.
+        assert_eq!(wire(70_000, 0, b"7", LogicalType::Text), Err("0A000"));
         assert_eq!(wire(25, 2, b"a", LogicalType::Text), Err("22023"));
         assert_eq!(wire(19, 1, &[b'a'; 64], LogicalType::Text), Err("42622"));
         assert_eq!(
