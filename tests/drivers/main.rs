@@ -22,25 +22,34 @@ pub struct Sides {
     pub direct: String,
     /// through pgveil, as a role that sees what the masks leave
     pub masked: String,
+    /// through pgveil, as a role that is shown tokens
+    pub tokened: String,
     _pgveil: Pgveil,
 }
 
 /// Makes the database and serves it.
 pub async fn sides() -> Sides {
     let cluster = support::cluster();
-    let database = support::create_database(cluster).await;
-    let (driver, masked) = (support::fresh_name("driver"), support::fresh_name("masked"));
-    support::create_login(cluster, &driver, "driver", "").await;
-    support::create_login(cluster, &masked, "masked", "").await;
+    let database = support::create_database_with(cluster, support::IN_C).await;
     let superuser = support::connect(&cluster.superuser_url(&database)).await;
     superuser.batch_execute(&table::schema()).await.unwrap();
-    let grant = format!("GRANT ALL ON ALL TABLES IN SCHEMA public TO {driver}, {masked}");
-    superuser.batch_execute(&grant).await.unwrap();
-    let pgveil = Pgveil::start(cluster, &database, &table::policy()).await;
-    Sides {
-        through: pgveil.url(&driver, "driver", &database),
-        direct: cluster.url(&driver, "driver", &database),
-        masked: pgveil.url(&masked, "masked", &database),
-        _pgveil: pgveil,
+    let mut logins = Vec::new();
+    for role in ["driver", "masked", "tokened"] {
+        let login = support::fresh_name(role);
+        support::create_login(cluster, &login, "driver", "").await;
+        let grant = format!("GRANT ALL ON ALL TABLES IN SCHEMA public TO {login}");
+        superuser.batch_execute(&grant).await.unwrap();
+        logins.push(login);
     }
+    let pgveil = Pgveil::start(cluster, &database, &table::policy()).await;
+    let url = |login: &str| pgveil.url(login, "driver", &database);
+    let sides = Sides {
+        through: url(&logins[0]),
+        direct: cluster.url(&logins[0], "driver", &database),
+        masked: url(&logins[1]),
+        tokened: url(&logins[2]),
+        _pgveil: pgveil,
+    };
+    table::record(&superuser, &sides.through, &sides.masked, &sides.tokened).await;
+    sides
 }

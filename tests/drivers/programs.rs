@@ -50,7 +50,7 @@ async fn matrix(driver: &str, program: Option<Command>) {
     };
     let sides = sides().await;
     program.arg(script("attributes.txt"));
-    program.args([&sides.through, &sides.direct, &sides.masked]);
+    program.args([&sides.through, &sides.direct, &sides.masked, &sides.tokened]);
     match program.output() {
         Err(fault) => missing(driver, &fault.to_string()),
         Ok(output) if output.status.code() == Some(MISSING) => {

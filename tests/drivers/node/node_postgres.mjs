@@ -11,6 +11,12 @@ try {
   missing(error)
 }
 
+// It makes text of a binary result before it reads it, so that the length of an array's element may become a number in
+// the hundreds of millions, which its parser then counts through: of arrays, what the parser would be given is compared.
+const types = {
+  getTypeParser: (oid, format) => format === 'binary' && [1007, 1009].includes(oid) ? bytes => bytes : pg.types.getTypeParser(oid, format)
+}
+
 class Driver {
   constructor (client, { binary, prepared }) {
     Object.assign(this, { client, binary, prepared })
@@ -18,8 +24,7 @@ class Driver {
 
   async ask (text, values) {
     const name = this.prepared ? text.slice(0, 60) : undefined
-    const given = values.map(value => value !== null && value.constructor === Array ? JSON.stringify(value) : value)
-    const result = await this.client.query({ text, values: given, binary: this.binary, name })
+    const result = await this.client.query({ text, values, binary: this.binary, name, types })
     return {
       command: result.command,
       count: result.rowCount,
@@ -28,9 +33,11 @@ class Driver {
     }
   }
 
-  async native (expression) {
+  // An array is sent as PostgreSQL's, and would be no JSON.
+  async native (expression, type) {
     const result = await this.client.query({ text: `SELECT ${expression} AS value` })
-    return result.rows[0].value
+    const value = result.rows[0].value
+    return type.startsWith('json') ? JSON.stringify(value) : value
   }
 
   // Sent one after another without waiting for the answers.

@@ -15,8 +15,10 @@ export function missing (error) {
 function attributes () {
   const lines = readFileSync(process.argv[2], 'utf8').split('\n').filter(line => line && !line.startsWith('#'))
   return lines.map(line => {
-    const [name, type, store, ordinary, lowest, highest, beyond, invalid] = line.split(' | ').map(cell => cell.trim())
-    return { name, type, store, values: [ordinary, lowest, highest], beyond, invalid, compared: !store.includes('search: []') }
+    const cells = line.split(' | ').map(cell => cell.trim())
+    const [name, type, store, ordinary, lowest, highest, beyond, invalid] = cells
+    const [compared, found] = [!store.includes('search: []'), cells[12] === 'found']
+    return { name, type, values: [ordinary, lowest, highest], beyond, invalid, compared, found }
   })
 }
 
@@ -24,9 +26,9 @@ function attributes () {
 const shown = answer => inspect(answer, { depth: null, maxArrayLength: null, maxStringLength: null })
 
 class Plan {
-  constructor (through, direct, masked) {
+  constructor (through, direct, masked, tokened) {
     this.sides = [[through, 'every_type'], [direct, 'twin']]
-    this.masked = masked
+    this.others = [[masked, 'shown'], [tokened, 'tokens']]
     this.direct = direct
     this.attributes = attributes()
     this.names = this.attributes.map(a => a.name)
@@ -122,12 +124,11 @@ class Plan {
   }
 
   async batches () {
-    const some = ['id', ...this.names.slice(0, 8)]
-    const rows = Array.from({ length: 30 }, (_, n) => [100 + n, ...this.rows[n % 4].slice(1, some.length)])
+    const rows = Array.from({ length: 30 }, (_, n) => [100 + n, ...this.rows[n % 4].slice(1)])
     const answers = []
-    for (const [driver, table] of this.sides) answers.push(await driver.batch(table, some, rows))
+    for (const [driver, table] of this.sides) answers.push(await driver.batch(table, ['id', ...this.names], rows))
     this.same('a batch', ...answers)
-    await this.must(`SELECT ${some.join(', ')} FROM TABLE WHERE id >= 100 ORDER BY id`)
+    await this.must('SELECT * FROM TABLE WHERE id >= 100 ORDER BY id')
     await this.must('DELETE FROM TABLE WHERE id >= $1', [100])
   }
 
@@ -148,19 +149,42 @@ class Plan {
     this.same('FETCH', ...answers)
   }
 
-  async masks () {
+  // Other roles see of `every_type` what `shown` and `tokens` have, with the same description.
+  async roles () {
     await this.fill()
-    for (const tail of ['ORDER BY id', 'WHERE id = $1']) {
-      const values = tail.includes('$1') ? [1] : []
-      const masked = await this.masked.ask(`SELECT * FROM every_type ${tail}`, values)
-      this.same(`masked ${tail}`, masked, await this.direct.ask(`SELECT * FROM shown ${tail}`, values))
+    for (const [role, table] of this.others) {
+      for (const list of ['*', ...this.names.map(name => `id, ${name}`)]) {
+        for (const [tail, values] of [['ORDER BY id', []], ['WHERE id = $1', [1]]]) {
+          const told = await role.ask(`SELECT ${list} FROM every_type ${tail}`, values)
+          this.same(`${table} ${list}`, told, await this.direct.ask(`SELECT ${list} FROM ${table} ${tail}`, values))
+        }
+      }
+      const refused = await this.told(role, 'UPDATE every_type SET t = $1', ['x'])
+      this.same('assigned by a role without plain sight', refused.sqlstate, '42501')
     }
-    for (const name of this.names) {
-      const masked = await this.masked.ask(`SELECT id, ${name} FROM every_type ORDER BY id`, [])
-      this.same(`masked ${name}`, masked, await this.direct.ask(`SELECT id, ${name} FROM shown ORDER BY id`, []))
+  }
+
+  // The masked role finds rows by plain values, the other by the tokens it is shown.
+  async found () {
+    const [[masked], [tokened]] = this.others
+    for (const [place, { name, type, compared, found }] of this.attributes.entries()) {
+      for (let row = 0; row < 3 && compared; row++) {
+        await this.look(masked, `SELECT id FROM TABLE WHERE ${name} = $1 ORDER BY id`, 'twin', this.rows[row][place + 1])
+        if (!found) continue
+        const token = await this.direct.native(`(SELECT ${name} FROM tokens WHERE id = ${row + 1})`, type)
+        const answer = await this.look(tokened, `SELECT id, ${name} FROM TABLE WHERE ${name} = $1 ORDER BY id`, 'tokens', token)
+        if (!answer.count) throw new Error(`${name}: a token is not found`)
+      }
     }
-    const refused = await this.told(this.masked, 'UPDATE every_type SET t = $1', ['x'])
-    this.same('assigned by a masked role', refused.sqlstate, '42501')
+  }
+
+  async look (role, statement, table, value) {
+    const answers = []
+    for (const [driver, name] of [[role, 'every_type'], [this.direct, table]]) {
+      answers.push(await this.told(driver, statement.replace('TABLE', name), [value]))
+    }
+    this.same(`${statement}, ${table}`, ...answers)
+    return answers[0]
   }
 }
 
@@ -169,10 +193,10 @@ export async function run (name, connect, modes, special) {
   let checks = 0
   for (const mode of modes) {
     const drivers = []
-    for (const url of process.argv.slice(3, 6)) drivers.push(await connect(url, mode))
+    for (const url of process.argv.slice(3, 7)) drivers.push(await connect(url, mode))
     const plan = new Plan(...drivers)
     try {
-      for (const part of ['values', 'lookups', 'changes', 'faults', 'batches', 'cursors', 'masks']) await plan[part]()
+      for (const part of ['values', 'lookups', 'changes', 'faults', 'batches', 'cursors', 'roles', 'found']) await plan[part]()
       await special(plan)
     } catch (error) {
       console.error(error.stack)

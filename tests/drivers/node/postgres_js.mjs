@@ -28,6 +28,8 @@ class Driver {
   // A Date is declared as timestamptz; where that must become a date or a timestamp it is refused (see below).
   async native (expression, type) {
     const value = (await this.sql.unsafe(`SELECT ${expression} AS value`))[0].value
+    // The driver reads a NULL in a list of numbers as NaN.
+    if (type.endsWith('[]')) return value.map(one => Number.isNaN(one) ? null : one)
     return ['date', 'timestamp'].includes(type) ? value.toISOString() : value
   }
 

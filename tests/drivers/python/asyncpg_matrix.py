@@ -25,8 +25,7 @@ class Driver:
         prepared = await self.connection.prepare(statement)
         rows = await prepared.fetch(*values)
         described = [(a.name, tuple(a.type)) for a in prepared.get_attributes()]
-        # Of `varchar IN ($1, $2)` PostgreSQL says varchar and pgveil says text, as both do of `varchar = $1`.
-        described.append([parameter.name.replace("varchar", "text") for parameter in prepared.get_parameters()])
+        described.append([parameter.name for parameter in prepared.get_parameters()])
         return [prepared.get_statusmsg(), described, [tuple(row) for row in rows]]
 
     def batch(self, statement, rows):

@@ -15,11 +15,6 @@ except ImportError as error:
 warnings.filterwarnings("ignore", module="dateutil")
 
 
-def given(values):
-    """pg8000 reads JSON into Python's own objects, and would write a list as an array."""
-    return [json.dumps(value) if isinstance(value, (dict, list)) else value for value in values]
-
-
 class Driver:
     def __init__(self, url):
         login, place = url.removeprefix("postgresql://").split("@")
@@ -43,14 +38,19 @@ class Driver:
 
     def answer(self, statement, values):
         cursor = self.connection.cursor()
-        cursor.execute(plan.in_order(statement), given(values))
+        cursor.execute(plan.in_order(statement), values)
         described = [tuple(column) for column in cursor.description or ()]
         return [cursor.rowcount, described, cursor.fetchall() if described else None]
 
     def batch(self, statement, rows):
         cursor = self.connection.cursor()
-        cursor.executemany(plan.in_order(statement), [given(row) for row in rows])
+        cursor.executemany(plan.in_order(statement), rows)
         return cursor.rowcount
+
+    @staticmethod
+    def given(value, name):
+        """pg8000 reads JSON into Python's own objects, and would write a list as an array."""
+        return json.dumps(value) if name in ("json", "jsonb") else value
 
     @staticmethod
     def sqlstate(error):

@@ -1,23 +1,25 @@
 """What every Python driver is asked to do, through pgveil and directly, and how the answers are held together.
 
 A driver is a class with `ask(statement, values)`, `batch(statement, rows)` and `close()`, which speak `$1`, `$2`, ...;
-with `fault` (its base exception) and `sqlstate(error)`. It knows nothing of the plan.
+with `sqlstate(error)`, and `given(value, type)` where a value that it has read is not what it takes. It knows nothing of
+the plan.
 """
 
 import collections
 import re
 import sys
 
-Attribute = collections.namedtuple("Attribute", "name type store ordinary lowest highest beyond invalid")
+Attribute = collections.namedtuple(
+    "Attribute", "name type store ordinary lowest highest beyond invalid mask masked token tokened found")
 MISSING = 77
 
 
 def arguments():
-    """The attributes of the data file, and the three connection strings: through pgveil, direct, masked."""
-    path, *urls = sys.argv[1:5]
+    """The attributes of the data file, and the connection strings: through pgveil, direct, masked, tokened."""
+    path, *urls = sys.argv[1:6]
     with open(path, encoding="utf-8") as file:
         lines = [line.rstrip("\n").split(" | ") for line in file if not line.startswith("#")]
-    return [Attribute(*(cell.strip() for cell in line[:8])) for line in lines], urls
+    return [Attribute(*(cell.strip() for cell in line)) for line in lines], urls
 
 
 def missing(error):
@@ -47,12 +49,12 @@ def first_difference(one, other):
 
 
 class Plan:
-    """One connection of the driver through pgveil to `every_type`, one direct to `twin`, one as the masked role."""
+    """One connection of the driver through pgveil to `every_type`, one direct to `twin`, two as other roles."""
 
-    def __init__(self, attributes, through, direct, masked):
+    def __init__(self, attributes, through, direct, masked, tokened):
         self.attributes = attributes
         self.sides = [(through, "every_type"), (direct, "twin")]
-        self.masked = masked
+        self.masked, self.tokened = masked, tokened
         self.checks = 0
         self.names = [a.name for a in attributes]
         self.list = ", ".join(["id", *self.names])
@@ -61,7 +63,13 @@ class Plan:
 
     def native(self, attribute, value):
         """The driver's own object for a value of the data file."""
-        return self.sides[1][0].ask(f"SELECT CAST({value} AS {attribute.type})", [])[-1][0][0]
+        driver = self.sides[1][0]
+        cast = f"CAST({value} AS {attribute.type})"
+        if attribute.type.endswith("[]") and getattr(driver, "arrays_as_text", False):
+            cast = f"CAST({cast} AS text)"
+        native = driver.ask(f"SELECT {cast}", [])[-1][0][0]
+        given = getattr(driver, "given", None)
+        return given(native, attribute.type) if given else native
 
     def literal(self, attribute, value):
         """A value of the data file as one literal."""
@@ -114,15 +122,17 @@ class Plan:
 
     def lookups(self):
         for place, attribute in self.compared():
+            # Some drivers declare a list as an array of another type, which PostgreSQL does not compare.
+            must = self.run if attribute.type.endswith("[]") else self.must
             for row in self.rows[:3]:
                 for _ in range(3):
-                    answer = self.must(f"SELECT id, {attribute.name} FROM TABLE WHERE {attribute.name} = $1 ORDER BY id", [row[place + 1]])
+                    answer = must(f"SELECT id, {attribute.name} FROM TABLE WHERE {attribute.name} = $1 ORDER BY id", [row[place + 1]])
                     # Of char(n) some drivers make text, to which its padding counts.
                     if row is self.rows[0] and not answer[-1]:
                         sys.exit(f"{attribute.name}: a value is not found")
-            self.must(f"SELECT count(*) FROM TABLE WHERE {attribute.name} <> $1", [self.rows[0][place + 1]])
-            self.must(f"SELECT id FROM TABLE WHERE {attribute.name} IN ($1, $2) ORDER BY id",
-                      [self.rows[0][place + 1], self.rows[1][place + 1]])
+            must(f"SELECT count(*) FROM TABLE WHERE {attribute.name} <> $1", [self.rows[0][place + 1]])
+            must(f"SELECT id FROM TABLE WHERE {attribute.name} IN ($1, $2) ORDER BY id",
+                 [self.rows[0][place + 1], self.rows[1][place + 1]])
 
     def changes(self):
         for place, name in enumerate(self.names):
@@ -142,13 +152,11 @@ class Plan:
         self.must("SELECT * FROM TABLE ORDER BY id")
 
     def batches(self):
-        some = self.names[:8]
-        places = ", ".join(f"${n + 1}" for n in range(len(some) + 1))
-        rows = [[100 + n, *self.rows[n % 4][1:len(some) + 1]] for n in range(30)]
-        counts = [driver.batch(f"INSERT INTO {table} (id, {', '.join(some)}) VALUES ({places})", rows)
-                  for driver, table in self.sides]
+        places = ", ".join(f"${n + 1}" for n in range(len(self.names) + 1))
+        rows = [[100 + n, *self.rows[n % 4][1:]] for n in range(30)]
+        counts = [driver.batch(f"INSERT INTO {table} ({self.list}) VALUES ({places})", rows) for driver, table in self.sides]
         self.same("a batch", *counts)
-        self.must(f"SELECT id, {', '.join(some)} FROM TABLE WHERE id >= 100 ORDER BY id")
+        self.must("SELECT * FROM TABLE WHERE id >= 100 ORDER BY id")
         self.must("DELETE FROM TABLE WHERE id >= $1", [100])
 
     def cursors(self):
@@ -166,24 +174,44 @@ class Plan:
             driver.ask("COMMIT", [])
         self.same("FETCH", *answers)
 
-    def masks(self):
-        """The masked role sees of `every_type` what `shown` has, with the same description."""
+    def others(self):
+        """Other roles see of `every_type` what `shown` and `tokens` have, with the same description."""
         self.emptied()
         places = ", ".join(f"${n + 1}" for n in range(len(self.names) + 1))
         for row in self.rows:
             self.must(f"INSERT INTO TABLE ({self.list}) VALUES ({places})", row)
         direct = self.sides[1][0]
-        for tail in ("ORDER BY id", "WHERE id = $1"):
-            values = [1] if "$1" in tail else []
-            self.same(f"masked {tail}", self.masked.ask(f"SELECT * FROM every_type {tail}", values),
-                      direct.ask(f"SELECT * FROM shown {tail}", values))
-        for name in self.names:
-            self.same(f"masked {name}", self.masked.ask(f"SELECT id, {name} FROM every_type ORDER BY id", []),
-                      direct.ask(f"SELECT id, {name} FROM shown ORDER BY id", []))
-        self.same("assigned by a masked role", self.told(self.masked, "UPDATE every_type SET t = $1", ["x"])[1], "42501")
+        for role, table in ((self.masked, "shown"), (self.tokened, "tokens")):
+            for tail, values in (("ORDER BY id", []), ("WHERE id = $1", [1])):
+                self.same(f"{table} {tail}", role.ask(f"SELECT * FROM every_type {tail}", values),
+                          direct.ask(f"SELECT * FROM {table} {tail}", values))
+            for name in self.names:
+                self.same(f"{table} {name}", role.ask(f"SELECT id, {name} FROM every_type ORDER BY id", []),
+                          direct.ask(f"SELECT id, {name} FROM {table} ORDER BY id", []))
+            refused = self.told(role, "UPDATE every_type SET t = $1", ["x"])
+            self.same("assigned by a role without plain sight", refused[1], "42501")
+
+    def found(self):
+        """The masked role finds rows by plain values, the other by the tokens it is shown."""
+        direct = self.sides[1][0]
+        for place, attribute in self.compared():
+            name, found = attribute.name, attribute.found == "found"
+            tokens = direct.ask(f"SELECT {name} FROM tokens ORDER BY id", [])[-1] if found else []
+            for row in range(3):
+                self.look(self.masked, f"SELECT id FROM TABLE WHERE {name} = $1 ORDER BY id", "twin", self.rows[row][place + 1])
+                if found:
+                    text = f"SELECT id, {name} FROM TABLE WHERE {name} = $1 ORDER BY id"
+                    if not self.look(self.tokened, text, "tokens", tokens[row][0])[-1]:
+                        sys.exit(f"{name}: a token is not found")
+
+    def look(self, role, statement, table, value):
+        answers = [self.told(driver, statement.replace("TABLE", name), [value])
+                   for driver, name in ((role, "every_type"), (self.sides[1][0], table))]
+        self.same(f"{statement}, {table}", *answers)
+        return answers[0]
 
     def whole(self):
-        for part in (self.values, self.lookups, self.changes, self.faults, self.batches, self.cursors, self.masks):
+        for part in (self.values, self.lookups, self.changes, self.faults, self.batches, self.cursors, self.others, self.found):
             part()
 
 

@@ -4,9 +4,13 @@ import plan
 
 try:
     import psycopg
-    from psycopg.types.json import Jsonb
+    from psycopg.types.json import Json, Jsonb
 except ImportError as error:
     plan.missing(error)
+
+
+class Open(str):
+    """A text whose type is left open: in binary psycopg would declare it as text, which is of no other type."""
 
 
 class Driver:
@@ -15,26 +19,32 @@ class Driver:
         self.connection = psycopg.connect(url, autocommit=True, cursor_factory=factory)
         self.binary, self.prepare, self.inlined = binary, prepare, inlined
 
-    def placed(self, statement):
-        statement = plan.in_order(statement)
-        return statement.replace("%s", "%b") if self.binary else statement
+    def placed(self, statement, values):
+        parts = plan.in_order(statement).split("%s")
+        places = ["%b" if self.binary and not isinstance(value, Open) else "%s" for value in values]
+        return parts[0] + "".join(place + part for place, part in zip(places, parts[1:]))
 
     def ask(self, statement, values):
         cursor = self.connection.cursor() if self.inlined else self.connection.cursor(binary=self.binary)
-        values = [Jsonb(value) if isinstance(value, (dict, list)) else value for value in values]
-        cursor.execute(self.placed(statement), values or None, prepare=self.prepare)
+        cursor.execute(self.placed(statement, values), values or None, prepare=self.prepare)
         described = [(c.name, c.type_code, c.internal_size, c.precision, c.scale) for c in cursor.description or ()]
         return [cursor.statusmessage, described, cursor.fetchall() if described else None]
 
     def batch(self, statement, rows):
-        rows = [[Jsonb(value) if isinstance(value, (dict, list)) else value for value in row] for row in rows]
         if self.inlined:
             # executemany is one pipeline without Syncs: there a text with values inside that lexes by a setting is
             # refused, because what ran before it may have changed the setting.
-            return sum(self.connection.execute(self.placed(statement), row).rowcount for row in rows)
+            return sum(self.connection.execute(self.placed(statement, row), row).rowcount for row in rows)
         cursor = self.connection.cursor()
-        cursor.executemany(self.placed(statement), rows)
+        cursor.executemany(self.placed(statement, rows[0]), rows)
         return cursor.rowcount
+
+    def given(self, value, name):
+        if name in ("mood", "macaddr"):
+            return Open(value)
+        if self.binary and value == [] and name != "text[]":
+            return None  # an empty list is declared as text[], which PostgreSQL does not take for another
+        return {"json": Json, "jsonb": Jsonb}.get(name, lambda one: one)(value)
 
     @staticmethod
     def sqlstate(error):
