@@ -179,10 +179,15 @@ impl Veil for RoleView {
         let column = self.declared_type(&plan.attribute);
         ParameterTypes {
             declared: Some(values::parameter_oid(plan)),
-            shown: match (plan.shape, column) {
-                (Shape::Value, Some(column)) if plan.assigned => column,
-                (Shape::Value, _) => logical.oid(),
-                (Shape::Array, _) => logical.array_oid(),
+            shown: match (plan.cast, plan.shape, column) {
+                // A cast says what the parameter is, whatever it meets.
+                (Some((cast, _)), Shape::Value, _) => cast,
+                (Some((cast, _)), Shape::Array, _) => {
+                    LogicalType::from_oid(cast, -1).map_or(cast, LogicalType::array_oid)
+                }
+                (None, Shape::Value, Some(column)) if plan.assigned => column,
+                (None, Shape::Value, _) => logical.oid(),
+                (None, Shape::Array, _) => logical.array_oid(),
             },
         }
     }

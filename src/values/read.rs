@@ -80,17 +80,30 @@ impl<'a> Reading<'a> {
                         .to_owned(),
             });
         }
+        // A list cast to the column's own type: elements are converted at least as they are where one is assigned.
+        let is_own =
+            self.target.class() == TypeClass::Array && self.cast == Some((self.target.oid(), -1));
         let target = Target {
             logical: self.read_as(declared),
-            assigned: self.assigned,
+            assigned: self.assigned || is_own,
         };
         let wire = Declared {
             oid: declared,
             format: self.format,
         };
         let version = self.settings.version;
-        let mut canonical = types::from_wire(wire, bytes, target, self.settings)?;
-        if let Some((oid, typmod)) = self.cast {
+        let mut canonical =
+            types::from_wire(wire, bytes, target, self.settings).map_err(|fault| {
+                // PostgreSQL has a cast for what it would neither assign nor compare.
+                let misfits = [SqlState::DATATYPE_MISMATCH, SqlState::UNDEFINED_FUNCTION];
+                match self.cast {
+                    Some((cast, _)) if cast != declared && misfits.contains(&fault.sqlstate) => {
+                        self.cast_unsupported()
+                    }
+                    _ => fault,
+                }
+            })?;
+        if let Some((oid, typmod)) = self.cast.filter(|_| !is_own) {
             canonical = self.cast_to(oid, typmod, declared, canonical)?;
         }
         if self.modified {
@@ -197,13 +210,15 @@ impl<'a> Reading<'a> {
             }
             // Reading it as that type was the cast.
             _ if oid == declared && typmod < 0 => Ok(canonical),
-            _ => Err(ValueFault {
-                sqlstate: SqlState::FEATURE_NOT_SUPPORTED,
-                message: format!(
-                    "this cast does not go with a treated attribute of type {}",
-                    self.target.sql()
-                ),
-            }),
+            _ => Err(self.cast_unsupported()),
+        }
+    }
+
+    fn cast_unsupported(&self) -> ValueFault {
+        let name = self.target.sql();
+        ValueFault {
+            sqlstate: SqlState::FEATURE_NOT_SUPPORTED,
+            message: format!("this cast does not go with a treated attribute of type {name}"),
         }
     }
 }

@@ -37,7 +37,7 @@ impl Inference<'_> {
         if shape == Shape::Array && attribute.logical.class() == TypeClass::Array {
             return Err(refused("ANY or ALL over arrays"));
         }
-        let (inner, cast, extent) = uncast(expr, shape, attribute).map_err(refused)?;
+        let (inner, cast, extent) = uncast(expr, (shape, assigned), attribute).map_err(refused)?;
         let cast = match inner {
             Expr::Constant {
                 kind: ConstantKind::Number,
@@ -303,7 +303,7 @@ fn constant_fits(kind: ConstantKind, attribute: &Treated, assigned: bool) -> boo
 /// not supported.
 fn uncast<'e>(
     expr: &'e Expr,
-    shape: Shape,
+    (shape, assigned): (Shape, bool),
     attribute: &Treated,
 ) -> Result<(&'e Expr, CastType, Extent), &'static str> {
     match expr {
@@ -313,11 +313,23 @@ fn uncast<'e>(
             array,
             extent,
         } => match ty {
+            // A cast to the column's own type is what assigning does anyhow.
+            Some(cast)
+                if assigned
+                    && matches!(**inner, Expr::Cast { .. })
+                    && is_own(*cast, *array, attribute) =>
+            {
+                let (inner, cast, _) = uncast(inner, (shape, assigned), attribute)?;
+                Ok((inner, cast, *extent))
+            }
             Some(cast) if *array == (shape == Shape::Array) => Ok((inner, Some(*cast), *extent)),
-            // A list of its own elements, as one value.
-            Some((element, -1)) => match attribute.logical {
-                LogicalType::Array(own) if *array && own.element_oid == *element => {
+            // A list as one value, of the column's own elements or of what is assigned to them.
+            Some((element, -1)) => match (attribute.logical, LogicalType::from_oid(*element, -1)) {
+                (LogicalType::Array(own), _) if *array && own.element_oid == *element => {
                     Ok((inner, Some((own.oid, -1)), *extent))
+                }
+                (LogicalType::Array(_), Some(element)) if *array => {
+                    Ok((inner, Some((element.array_oid(), -1)), *extent))
                 }
                 _ => Err("a comparison with this cast"),
             },
@@ -328,6 +340,16 @@ fn uncast<'e>(
             Ok((other, None, extent))
         }
     }
+}
+
+/// Whether a cast names the attribute's own type, without a modifier.
+fn is_own((oid, typmod): (u32, i32), array: bool, attribute: &Treated) -> bool {
+    let own = match attribute.logical {
+        LogicalType::Array(own) if array => own.element_oid,
+        logical if !array => logical.oid(),
+        _ => return false,
+    };
+    (oid, typmod) == (own, -1)
 }
 
 /// The type PostgreSQL gives a number (manual, 4.1.2.6): int4, int8 or numeric, by its form and size. None where
@@ -356,6 +378,12 @@ fn number_cast(text: &str, attribute: &Treated, assigned: bool) -> Option<CastTy
     }
 }
 
+/// Whether an array type's elements are of the class of the attribute's.
+fn is_list_of_class(oid: u32, logical: LogicalType) -> bool {
+    let element = LogicalType::element_oid_of(oid).and_then(|oid| LogicalType::from_oid(oid, -1));
+    element.is_some_and(|element| logical.element_class() == Some(element.class()))
+}
+
 /// Whether a value of the named type compares with the attribute in the attribute's own class.
 fn cast_fits(oid: u32, typmod: i32, attribute: &Treated) -> bool {
     const NUMERIC: u32 = 1700;
@@ -365,7 +393,11 @@ fn cast_fits(oid: u32, typmod: i32, attribute: &Treated) -> bool {
             // What a number becomes when it meets a float.
             to.class() == class || class == TypeClass::Float
         }
+        // Assigned, or compared as the server does: by blanks and letters' case, or not.
+        Some(to) if to.class() == TypeClass::Text => {
+            matches!(class, TypeClass::Text | TypeClass::Char | TypeClass::Citext)
+        }
         Some(to) => to.class() == class,
-        None => oid == attribute.logical.oid(),
+        None => oid == attribute.logical.oid() || is_list_of_class(oid, attribute.logical),
     }
 }
