@@ -8,7 +8,7 @@ try:
 except ImportError as error:
     plan.missing(error)
 
-ATTRIBUTES, (THROUGH, DIRECT, MASKED) = plan.arguments()
+ATTRIBUTES, (THROUGH, DIRECT, MASKED, TOKENED) = plan.arguments()
 
 
 def database(url):
@@ -21,15 +21,25 @@ def database(url):
 
 
 settings.configure(USE_TZ=True, TIME_ZONE="UTC", DEFAULT_AUTO_FIELD="django.db.models.AutoField",
-                   DATABASES={"default": database(DIRECT), "through": database(THROUGH), "masked": database(MASKED)})
+                   DATABASES={"default": database(DIRECT), "through": database(THROUGH), "masked": database(MASKED),
+                              "tokened": database(TOKENED)})
 django.setup()
 
 from django.db import DatabaseError, connections, models, transaction  # noqa: E402
 
+
+def char(length):
+    return lambda **o: models.CharField(max_length=length, **o)
+
+
+def decimal(digits, **rest):
+    return lambda **o: models.DecimalField(max_digits=digits, **rest, **o)
+
+
 FIELDS = {
-    "text": models.TextField, "varchar(20)": lambda **o: models.CharField(max_length=20, **o), "int4": models.IntegerField,
+    "text": models.TextField, "int4": models.IntegerField, **{f"varchar({n})": char(n) for n in (18, 20, 24, 60)},
     "int8": models.BigIntegerField, "int2": models.SmallIntegerField, "float8": models.FloatField, "bool": models.BooleanField,
-    "numeric(12,2)": lambda **o: models.DecimalField(max_digits=12, decimal_places=2, **o), "date": models.DateField,
+    "numeric(12,2)": decimal(12, decimal_places=2), "amount": decimal(10, decimal_places=2), "date": models.DateField,
     "time": models.TimeField, "timestamptz": models.DateTimeField, "uuid": models.UUIDField, "bytea": models.BinaryField,
     "jsonb": models.JSONField, "inet": models.GenericIPAddressField, "interval": models.DurationField,
 }
@@ -43,7 +53,7 @@ def model(table):
                 {"id": models.IntegerField(primary_key=True), **fields, "Meta": meta, "__module__": __name__})
 
 
-SEALED, PLAIN, SHOWN = model("every_type"), model("twin"), model("shown")
+SEALED, PLAIN, SHOWN, TOKENS = (model(table) for table in ("every_type", "twin", "shown", "tokens"))
 SIDES = [SEALED.objects.using("through"), PLAIN.objects.using("default")]
 CHECKS = 0
 
@@ -125,6 +135,7 @@ def main():
         for row in values:
             side.create(**row)
     same("masked", everything, [SEALED.objects.using("masked"), SHOWN.objects.using("default")])
+    same("tokened", everything, [SEALED.objects.using("tokened"), TOKENS.objects.using("default")])
     print(f"Django {django.__version__} over psycopg ({len(NAMES)} attributes): {CHECKS} checks hold")
 
 

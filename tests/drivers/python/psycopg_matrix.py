@@ -40,7 +40,10 @@ class Driver:
         return cursor.rowcount
 
     def given(self, value, name):
-        if name in ("mood", "macaddr"):
+        if name in ("mood", "citext", "macaddr"):
+            # psycopg has no object for these: in binary it leaves the bytes.
+            if isinstance(value, bytes):
+                value = value.hex(":") if name == "macaddr" else value.decode()
             return Open(value)
         if self.binary and value == [] and name != "text[]":
             return None  # an empty list is declared as text[], which PostgreSQL does not take for another

@@ -156,6 +156,7 @@ struct Matrix {
     through: Side,
     direct: Side,
     masked: Side,
+    tokened: Side,
     list: String,
     places: String,
     checks: usize,
@@ -345,16 +346,15 @@ impl Matrix {
         let mut lists = vec!["*".to_owned()];
         lists.extend(self.attributes.iter().map(|a| format!("id, {}", a.name)));
         for list in lists {
-            let masked = self
-                .masked
-                .ask(&format!("SELECT {list} FROM every_type ORDER BY id"), &[])
-                .await;
-            let shown = self
-                .direct
-                .ask(&format!("SELECT {list} FROM shown ORDER BY id"), &[])
-                .await;
-            assert!(masked.is_ok(), "{list}: {masked:?}");
-            self.same(&format!("masked {list}"), masked, shown);
+            let text = format!("SELECT {list} FROM every_type ORDER BY id");
+            let masked = self.masked.ask(&text, &[]).await;
+            let tokened = self.tokened.ask(&text, &[]).await;
+            for (seen, table) in [(masked, "shown"), (tokened, "tokens")] {
+                let text = format!("SELECT {list} FROM {table} ORDER BY id");
+                let copy = self.direct.ask(&text, &[]).await;
+                assert!(seen.is_ok(), "{list}: {seen:?}");
+                self.same(&format!("{table} {list}"), seen, copy);
+            }
         }
         let text = self.native("'x'::text").await;
         let refused = self
@@ -390,8 +390,8 @@ fn load(path: &str) -> Vec<Attribute> {
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [path, through, direct, masked] = &arguments[..] else {
-        panic!("sqlx-matrix ATTRIBUTES THROUGH DIRECT MASKED");
+    let [path, through, direct, masked, tokened] = &arguments[..] else {
+        panic!("sqlx-matrix ATTRIBUTES THROUGH DIRECT MASKED TOKENED");
     };
     let attributes = load(path);
     let names: Vec<_> = attributes.iter().map(|a| a.name.clone()).collect();
@@ -401,6 +401,7 @@ async fn main() {
         through: Side::open(through, "every_type").await,
         direct: Side::open(direct, "twin").await,
         masked: Side::open(masked, "every_type").await,
+        tokened: Side::open(tokened, "every_type").await,
         list: format!("id, {}", names.join(", ")),
         places: places.join(", "),
         checks: 0,
