@@ -275,8 +275,13 @@ async fn lists_are_of_one_type_as_from_plain_tables() {
             for first in &types {
                 for test in ["= $1", "IN ($1)", "NOT IN ($1)"] {
                     let statement = format!("SELECT id FROM TABLE WHERE {name} {test} ORDER BY id");
-                    pair.with(&statement, &[first.clone()], &[value.clone()], 1)
-                        .await;
+                    pair.with(
+                        &statement,
+                        std::slice::from_ref(first),
+                        std::slice::from_ref(&value),
+                        1,
+                    )
+                    .await;
                 }
                 for second in &types {
                     let declared = [first.clone(), second.clone()];

@@ -6,6 +6,7 @@
 
 mod account;
 mod array;
+mod cast;
 mod distinct;
 mod expr;
 mod list;
