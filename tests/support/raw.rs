@@ -89,6 +89,11 @@ impl Raw {
         }
     }
 
+    /// The stream, where its login is all that is wanted.
+    pub fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+
     /// SCRAM-SHA-256 without channel binding (RFC 5802, RFC 7677).
     fn authenticate(&mut self, password: &str) {
         let (_, mechanisms) = self.frame();
