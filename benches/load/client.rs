@@ -5,6 +5,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rand::rngs::SmallRng;
@@ -88,10 +89,10 @@ pub fn run(door: Door<'_>, statements: &[Statement], load: Load) -> Outcome {
     let (mut latencies, mut elapsed) = (Vec::new(), Duration::ZERO);
     std::thread::scope(|scope| {
         let clients: Vec<_> = (0..load.clients)
-            .map(|number| {
+            .map(|_| {
                 let barrier = &barrier;
                 scope.spawn(move || {
-                    let mut client = Client::connect(door, statements, load, number as u64);
+                    let mut client = Client::connect(door, statements, load);
                     barrier.wait();
                     client.work(load)
                 })
@@ -115,6 +116,9 @@ pub fn run(door: Door<'_>, statements: &[Statement], load: Load) -> Outcome {
     }
 }
 
+/// No two clients of a bench draw the same: what one inserts, no other does.
+static SEED: AtomicU64 = AtomicU64::new(0);
+
 struct Client<'a> {
     wire: Wire,
     statements: &'a [Statement],
@@ -124,14 +128,14 @@ struct Client<'a> {
 }
 
 impl<'a> Client<'a> {
-    fn connect(door: Door<'_>, statements: &'a [Statement], load: Load, number: u64) -> Self {
+    fn connect(door: Door<'_>, statements: &'a [Statement], load: Load) -> Self {
         let raw = Raw::login(door.port, door.user, door.password, door.database);
         let mut client = Self {
             wire: Wire::new(raw.into_stream()),
             statements,
             weights: statements.iter().map(|s| s.weight).sum(),
             protocol: load.protocol,
-            random: SmallRng::seed_from_u64(number),
+            random: SmallRng::seed_from_u64(SEED.fetch_add(1, Ordering::Relaxed)),
         };
         if load.protocol == Protocol::Prepared {
             for (at, statement) in statements.iter().enumerate() {

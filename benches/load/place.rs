@@ -70,7 +70,7 @@ impl Way {
 impl Place {
     /// Starts it all.
     pub async fn start() -> Self {
-        let settings = [("max_connections", "1200"), ("shared_buffers", "256MB")];
+        let settings = [("max_connections", "2400"), ("shared_buffers", "256MB")];
         let cluster = support::start(&settings);
         let superuser = support::connect(&cluster.superuser_url("postgres")).await;
         let roles = format!(
