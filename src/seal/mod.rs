@@ -28,7 +28,7 @@ use crate::types::{self, TypeClass};
 
 use envelope::{FORMAT, HEADER_BYTES, NONCE_BYTES, SIV_BYTES, TERM_BYTES};
 pub use envelope::{HEAD_BYTES, Header, prefix, sealed_bytes};
-use siv::{S2v, Siv, StringMac};
+use siv::{Associated, S2v, Siv, StringMac};
 use term::TermKey;
 
 /// What the server can compare of sealed values, without a key.
@@ -142,15 +142,12 @@ impl VersionKeys {
         })
     }
 
-    /// S2V after all associated data, in the order the format fixes.
-    fn associated(&self, term: &[u8], nonce: &[u8]) -> S2v {
-        let associated = self
-            .bound
-            .then(self.siv.string(term))
-            .then(self.siv.string(nonce));
-        match self.attribute {
-            Some(attribute) => associated.then(attribute),
-            None => associated,
+    /// All associated data, in the order the format fixes: the strings are the term and the nonce.
+    fn associated<'a>(&self, strings: &'a [&'a [u8]; 2]) -> Associated<'a> {
+        Associated {
+            before: self.bound,
+            strings,
+            after: self.attribute,
         }
     }
 }
@@ -222,7 +219,7 @@ impl Sealer {
         sealed.extend_from_slice(canonical);
         let (head, value) = sealed.split_at_mut(body + SIV_BYTES);
         let term = &head[HEADER_BYTES..HEADER_BYTES + term_bytes];
-        let siv = keys.siv.encrypt(keys.associated(term, nonce), value);
+        let siv = keys.siv.encrypt(keys.associated(&[term, nonce]), value);
         head[body..].copy_from_slice(&siv);
         Ok(sealed)
     }
@@ -270,8 +267,9 @@ impl Sealer {
         let keys = self.version_keys(header.version)?;
         let mut plain = Secret::new(ciphertext.to_vec());
         let (term, nonce) = in_clear.split_at(term_bytes);
-        let associated = keys.associated(term, nonce);
-        keys.siv.decrypt(associated, siv, plain.expose_mut())?;
+        let strings = [term, nonce];
+        keys.siv
+            .decrypt(keys.associated(&strings), siv, plain.expose_mut())?;
         Ok(plain)
     }
 

@@ -1,22 +1,25 @@
 //! AES-256-SIV (RFC 5297) with its two key schedules kept: no lock, no copy of a schedule, nothing keyed anew.
 //!
 //! The crate `aes-siv` computes its MAC in place (`&mut self`) and keys its cipher at every call, which costs more
-//! than a short value. Here the same authors' AES, CMAC and CTR stand behind shared references, and what S2V is fed
-//! with can be carried from one value to the next: associated data that never changes is authenticated once. A
-//! property test holds every output against `aes-siv`. Knows keys and bytes only.
+//! than a short value. Here the same authors' AES stands behind shared references; what S2V is fed with can be
+//! carried from one value to the next, so that associated data that never changes is authenticated once; and a value
+//! takes each key up once, for taking it up (15 round keys into wide registers) costs more than a block. A property
+//! test holds every output against `aes-siv`. Knows keys and bytes only.
 //!
 //! # Why it is safe
 //!
-//! It is RFC 5297 to the letter: section numbers stand at the steps. CMAC's and S2V's intermediate blocks are as
-//! secret as the key; they have no `Debug` and do not leave `seal`.
+//! It is RFC 5297 and NIST SP 800-38B to the letter: section numbers stand at the steps. CMAC's and S2V's
+//! intermediate blocks are as secret as the key; they have no `Debug` and do not leave `seal`.
 
 use std::fmt;
 
 use aes::Aes256Enc;
-use aes::cipher::{Array, InnerIvInit as _, StreamCipherCore as _};
-use cmac::digest::common::InnerInit as _;
-use cmac::{Cmac, KeyInit as _, Mac as _};
-use ctr::{CtrCore, flavors};
+use aes::cipher::consts::U16;
+use aes::cipher::typenum::Unsigned as _;
+use aes::cipher::{
+    Array, BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt as _, BlockSizeUser,
+    KeyInit as _, ParBlocks,
+};
 use subtle::ConstantTimeEq as _;
 
 use super::SealFault;
@@ -25,10 +28,15 @@ use super::envelope::SIV_BYTES;
 /// An AES block.
 type Block = [u8; 16];
 
+/// Bytes of a value whose blocks are encrypted one by one: making ready for many at once costs more than these.
+const SHORT_BYTES: usize = 256;
+
 /// A key, scheduled once; threads share it.
 pub(super) struct Siv {
     /// K1, which authenticates
     authenticating: Aes256Enc,
+    /// what CMAC adds to a last block that is whole, and to one that is padded
+    subkeys: [Block; 2],
     /// K2, which encrypts
     encrypting: Aes256Enc,
     /// CMAC of a block of zeros, which S2V starts from
@@ -71,6 +79,17 @@ impl S2v {
     }
 }
 
+/// All that is authenticated before the value, in order.
+#[derive(Clone, Copy)]
+pub(super) struct Associated<'a> {
+    /// the strings before those of this value
+    pub before: S2v,
+    /// the strings of this value alone
+    pub strings: &'a [&'a [u8]],
+    /// one more that every value has
+    pub after: Option<StringMac>,
+}
+
 impl Siv {
     /// Schedules the key (section 2.2: the first half authenticates, the second encrypts).
     pub(super) fn new(key: &[u8; 64]) -> Self {
@@ -79,14 +98,20 @@ impl Siv {
             Aes256Enc::new_from_slice(half).expect("half of 64 bytes is a key of AES-256")
         };
         let authenticating = schedule(first);
-        let zero = cmac(&authenticating, &[[0; 16].as_slice()]);
-        let empty = cmac(&authenticating, &[]);
-        Self {
-            encrypting: schedule(second),
+        let mut block = Array([0; 16]);
+        authenticating.encrypt_block(&mut block);
+        // SP 800-38B, 6.1
+        let whole = double(block.0);
+        let mut siv = Self {
             authenticating,
-            zero,
-            empty,
-        }
+            subkeys: [whole, double(whole)],
+            encrypting: schedule(second),
+            zero: [0; 16],
+            empty: [0; 16],
+        };
+        siv.zero = siv.string(&[0; 16]).0;
+        siv.empty = siv.string(&[]).0;
+        siv
     }
 
     /// S2V before its first string.
@@ -96,15 +121,18 @@ impl Siv {
 
     /// Authenticates one string of associated data.
     pub(super) fn string(&self, string: &[u8]) -> StringMac {
-        StringMac(match string {
-            [] => self.empty,
-            bytes => cmac(&self.authenticating, &[bytes]),
-        })
+        let mut mac = [0; 16];
+        self.authenticating.encrypt_with_backend(OneString {
+            siv: self,
+            string,
+            mac: &mut mac,
+        });
+        StringMac(mac)
     }
 
     /// Encrypts in place (section 2.6); gives the SIV.
-    pub(super) fn encrypt(&self, associated: S2v, value: &mut [u8]) -> [u8; SIV_BYTES] {
-        let siv = self.last(associated, value);
+    pub(super) fn encrypt(&self, associated: Associated<'_>, value: &mut [u8]) -> [u8; SIV_BYTES] {
+        let siv = self.tag(associated, value);
         self.apply_keystream(siv, value);
         siv
     }
@@ -112,45 +140,180 @@ impl Siv {
     /// Decrypts in place (section 2.7); when the SIV does not hold, the bytes are ciphertext again.
     pub(super) fn decrypt(
         &self,
-        associated: S2v,
+        associated: Associated<'_>,
         siv: &[u8; SIV_BYTES],
         value: &mut [u8],
     ) -> Result<(), SealFault> {
         self.apply_keystream(*siv, value);
-        if bool::from(self.last(associated, value).ct_eq(siv)) {
+        if bool::from(self.tag(associated, value).ct_eq(siv)) {
             return Ok(());
         }
         self.apply_keystream(*siv, value);
         Err(SealFault::NotAuthentic)
     }
 
-    /// S2V's last string, the value: `CMAC(value xorend D)`, or `CMAC(dbl(D) xor pad(value))` of a short one.
-    fn last(&self, S2v(before): S2v, value: &[u8]) -> Block {
-        match value.split_last_chunk::<16>() {
-            Some((front, end)) => cmac(&self.authenticating, &[front, &xor(*end, before)]),
-            None => {
-                let mut padded = [0; 16];
-                padded[..value.len()].copy_from_slice(value);
-                padded[value.len()] = 0x80;
-                cmac(&self.authenticating, &[&xor(double(before), padded)])
-            }
-        }
+    fn tag(&self, associated: Associated<'_>, value: &[u8]) -> Block {
+        let mut tag = [0; 16];
+        self.authenticating.encrypt_with_backend(Tag {
+            siv: self,
+            associated,
+            value,
+            tag: &mut tag,
+        });
+        tag
     }
 
     /// CTR from the SIV with the top bit of its last two words cleared (section 2.5).
     fn apply_keystream(&self, mut siv: Block, value: &mut [u8]) {
         siv[8] &= 0x7f;
         siv[12] &= 0x7f;
-        CtrCore::<_, flavors::Ctr128BE>::inner_iv_init(&self.encrypting, &Array(siv))
-            .apply_keystream_partial(value.into());
+        let counter = u128::from_be_bytes(siv);
+        let key = &self.encrypting;
+        if value.len() <= SHORT_BYTES {
+            key.encrypt_with_backend(Keystream::<false> { counter, value });
+        } else {
+            key.encrypt_with_backend(Keystream::<true> { counter, value });
+        }
     }
 }
 
-/// AES-CMAC (NIST SP 800-38B) of the pieces, one behind the other.
-fn cmac(key: &Aes256Enc, pieces: &[&[u8]]) -> Block {
-    let mut mac = Cmac::inner_init(key);
-    pieces.iter().for_each(|piece| mac.update(piece));
-    mac.finalize().into_bytes().into()
+/// The CMAC of one string.
+struct OneString<'a> {
+    siv: &'a Siv,
+    string: &'a [u8],
+    mac: &'a mut Block,
+}
+
+impl BlockSizeUser for OneString<'_> {
+    type BlockSize = U16;
+}
+
+impl BlockCipherEncClosure for OneString<'_> {
+    #[inline(always)]
+    fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, backend: &B) {
+        *self.mac = cmac(backend, &self.siv.subkeys, &[self.string]);
+    }
+}
+
+/// S2V of all associated data and the value (section 2.4).
+struct Tag<'a> {
+    siv: &'a Siv,
+    associated: Associated<'a>,
+    value: &'a [u8],
+    tag: &'a mut Block,
+}
+
+impl BlockSizeUser for Tag<'_> {
+    type BlockSize = U16;
+}
+
+impl BlockCipherEncClosure for Tag<'_> {
+    #[inline(always)]
+    fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, backend: &B) {
+        let mac = |pieces: &[&[u8]]| cmac(backend, &self.siv.subkeys, pieces);
+        let Associated {
+            before,
+            strings,
+            after,
+        } = self.associated;
+        let each = strings.iter().map(|string| match string {
+            [] => StringMac(self.siv.empty),
+            bytes => StringMac(mac(&[bytes])),
+        });
+        let S2v(before) = each.chain(after).fold(before, S2v::then);
+        // The value is the last string: `CMAC(value xorend D)`, or `CMAC(dbl(D) xor pad(value))` of a short one.
+        *self.tag = match self.value.split_last_chunk::<16>() {
+            Some((front, end)) => mac(&[front, &xor(*end, before)]),
+            None => mac(&[&xor(double(before), padded(self.value))]),
+        };
+    }
+}
+
+/// CTR over the value (NIST SP 800-38A, 6.5), the whole block being the counter: `MANY` blocks at once, or one by one.
+struct Keystream<'a, const MANY: bool> {
+    counter: u128,
+    value: &'a mut [u8],
+}
+
+impl<const MANY: bool> BlockSizeUser for Keystream<'_, MANY> {
+    type BlockSize = U16;
+}
+
+impl<const MANY: bool> BlockCipherEncClosure for Keystream<'_, MANY> {
+    #[inline(always)]
+    fn call<B: BlockCipherEncBackend<BlockSize = U16>>(mut self, backend: &B) {
+        let mut next = || {
+            let block = Array(self.counter.to_be_bytes());
+            self.counter = self.counter.wrapping_add(1);
+            block
+        };
+        if MANY {
+            for bytes in self.value.chunks_mut(16 * B::ParBlocksSize::USIZE) {
+                let mut blocks = ParBlocks::<B>::from_fn(|_| next());
+                backend.encrypt_par_blocks_inplace(&mut blocks);
+                let pieces = bytes.chunks_mut(16).zip(&blocks);
+                pieces.for_each(|(piece, block)| add(piece, block.0));
+            }
+        } else {
+            for piece in self.value.chunks_mut(16) {
+                let mut block = next();
+                backend.encrypt_block_inplace(&mut block);
+                add(piece, block.0);
+            }
+        }
+    }
+}
+
+/// Adds a block of the key stream to at most as many bytes.
+#[inline(always)]
+fn add(piece: &mut [u8], stream: Block) {
+    match <&mut Block>::try_from(&mut *piece) {
+        Ok(whole) => *whole = xor(*whole, stream),
+        Err(_) => piece
+            .iter_mut()
+            .zip(stream)
+            .for_each(|(byte, s)| *byte ^= s),
+    }
+}
+
+/// AES-CMAC (SP 800-38B, 6.2) of the pieces, one behind the other.
+#[inline(always)]
+fn cmac<B>(backend: &B, [whole, partial]: &[Block; 2], pieces: &[&[u8]]) -> Block
+where
+    B: BlockCipherEncBackend<BlockSize = U16>,
+{
+    let encrypt = |block: Block| {
+        let mut block = Array(block);
+        backend.encrypt_block_inplace(&mut block);
+        block.0
+    };
+    // The last block is held back: it alone meets a subkey.
+    let (mut state, mut held, mut length) = ([0; 16], [0; 16], 0);
+    for mut piece in pieces.iter().copied() {
+        while !piece.is_empty() {
+            if length == 16 {
+                state = encrypt(xor(state, held));
+                length = 0;
+            }
+            let (now, later) = piece.split_at(piece.len().min(16 - length));
+            held[length..length + now.len()].copy_from_slice(now);
+            length += now.len();
+            piece = later;
+        }
+    }
+    let last = match length {
+        16 => xor(held, *whole),
+        _ => xor(padded(&held[..length]), *partial),
+    };
+    encrypt(xor(state, last))
+}
+
+/// Fewer than 16 bytes, a one bit, and zeros.
+fn padded(bytes: &[u8]) -> Block {
+    let mut block = [0; 16];
+    block[..bytes.len()].copy_from_slice(bytes);
+    block[bytes.len()] = 0x80;
+    block
 }
 
 /// Multiplication by x in GF(2^128) (section 2.3), in constant time.

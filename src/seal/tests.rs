@@ -83,13 +83,13 @@ fn the_cipher_is_aes_256_siv() {
     .try_into()
     .unwrap();
     let siv = Siv::new(&key);
-    let two_strings = siv
-        .start()
-        .then(siv.string(&bytes(
-            "00112233445566778899aabbccddeeffdeaddadadeaddadaffeeddccbbaa99887766554433221100",
-        )))
-        .then(siv.string(&bytes("102030405060708090a0")));
-    let associated = two_strings.then(siv.string(&bytes("09f911029d74e35bd84156c5635688c0")));
+    let first =
+        bytes("00112233445566778899aabbccddeeffdeaddadadeaddadaffeeddccbbaa99887766554433221100");
+    let associated = Associated {
+        before: siv.start().then(siv.string(&first)),
+        strings: &[&bytes("102030405060708090a0")],
+        after: Some(siv.string(&bytes("09f911029d74e35bd84156c5635688c0"))),
+    };
     let plain = b"this is some plaintext to encrypt using SIV-AES";
     for _ in 0..2 {
         let mut value = plain.to_vec();
@@ -126,6 +126,7 @@ proptest! {
         associated in proptest::collection::vec(strings(), 0..=8),
         value in strings(),
         bit: proptest::sample::Index,
+        cut: proptest::sample::Index,
     ) {
         use aes_siv::KeyInit as _;
         let whole: [u8; 64] = std::array::from_fn(|i| if i < 32 { key[i] } else { other[i - 32] });
@@ -133,7 +134,16 @@ proptest! {
             .encrypt(&associated, &value)
             .unwrap();
         let siv = Siv::new(&whole);
-        let state = associated.iter().fold(siv.start(), |state, string| state.then(siv.string(string)));
+        // Strings before those of the value, of the value, and one behind them.
+        let cut = cut.index(associated.len() + 1);
+        let (before, own) = associated.split_at(cut);
+        let (last, own) = own.split_last().map_or((None, own), |(last, own)| (Some(last), own));
+        let own: Vec<&[u8]> = own.iter().map(Vec::as_slice).collect();
+        let state = Associated {
+            before: before.iter().fold(siv.start(), |state, string| state.then(siv.string(string))),
+            strings: &own,
+            after: last.map(|last| siv.string(last)),
+        };
         let mut ours = value.clone();
         let mut tag = siv.encrypt(state, &mut ours);
         prop_assert_eq!([&tag, &ours[..]].concat(), theirs);
