@@ -237,6 +237,9 @@ pub const AUDIT_QUEUE_KIB: u32 = 64 * 1024;
 /// Records the audit's writer takes at once (one write, one sync).
 pub const AUDIT_BATCH_MAX: usize = 1024;
 
+/// Milliseconds for which the audit's writer lets records come together that nobody waits for.
+pub const AUDIT_LINGER_MS: u64 = 5;
+
 /// Milliseconds between two syncs of the audit with `sync = "interval"`.
 pub const AUDIT_SYNC_MS: u64 = 100;
 

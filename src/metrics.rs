@@ -7,12 +7,14 @@
 mod labels;
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use prometheus::core::Collector;
 use prometheus::{
-    Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
 use crate::ident::{DatabaseName, DomainName, RoleName};
@@ -22,6 +24,29 @@ pub use labels::{Action, Alarm, Kind, LoginMethod, LoginOutcome, Outcome, Path, 
 
 /// The media type of [`Metrics::render`] (Prometheus text exposition format 0.0.4).
 pub const MEDIA_TYPE: &str = prometheus::TEXT_FORMAT;
+
+/// The counters of one domain's values, each found once: they are counted up for every value of a result.
+pub struct ValueCounters {
+    metrics: Metrics,
+    domain: String,
+    counters: [OnceLock<IntCounter>; Action::ALL.len()],
+}
+
+impl fmt::Debug for ValueCounters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ValueCounters({})", self.domain)
+    }
+}
+
+impl ValueCounters {
+    /// A value was treated.
+    pub fn count(&self, action: Action) {
+        let labels = [&*self.domain, action.as_str()];
+        self.counters[action as usize]
+            .get_or_init(|| self.metrics.0.values.with_label_values(&labels))
+            .inc();
+    }
+}
 
 /// All metrics. Cheap to clone: clones count together.
 #[derive(Clone)]
@@ -196,13 +221,13 @@ impl Metrics {
         }
     }
 
-    /// So many values of a domain were treated.
-    pub fn values(&self, domain: &DomainName, action: Action, count: u64) {
-        let domain = self.0.domains.bounded(domain.as_str());
-        self.0
-            .values
-            .with_label_values(&[domain, action.as_str()])
-            .inc_by(count);
+    /// What counts the values of a domain.
+    pub fn values(&self, domain: &DomainName) -> ValueCounters {
+        ValueCounters {
+            metrics: self.clone(),
+            domain: self.0.domains.bounded(domain.as_str()).to_owned(),
+            counters: Default::default(),
+        }
     }
 
     /// A statement was refused.
@@ -290,7 +315,8 @@ mod tests {
             Some(Duration::from_micros(2)),
             None,
         );
-        metrics.values(&DomainName::new("email"), Action::Open, 12);
+        let values = metrics.values(&DomainName::new("email"));
+        (0..12).for_each(|_| values.count(Action::Open));
         metrics.refusal(Reason::of_word("policy"));
         metrics.login(LoginMethod::Scram, LoginOutcome::Done);
         metrics.audit_lag(3);
@@ -327,7 +353,8 @@ mod tests {
     fn names_are_bounded() {
         let metrics = Metrics::new();
         for i in 0..METRIC_NAMES_MAX + 10 {
-            metrics.values(&DomainName::new(format!("d{i}")), Action::Seal, 1);
+            let domain = DomainName::new(format!("d{i}"));
+            metrics.values(&domain).count(Action::Seal);
         }
         let page = metrics.render();
         let series = page.matches("pgveil_values_total{").count();

@@ -19,6 +19,7 @@ mod entry;
 pub mod files;
 mod line;
 mod medium;
+mod queue;
 pub mod record;
 pub mod search;
 mod series;
@@ -29,7 +30,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
 
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, oneshot};
@@ -86,8 +86,8 @@ pub(crate) fn io_fault(doing: &'static str, path: &Path, error: &io::Error) -> A
 /// When what was written is forced to the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sync {
-    /// every [`AUDIT_SYNC_MS`](crate::limits::AUDIT_SYNC_MS): a crash of pgveil loses nothing, one of the machine
-    /// loses at most that
+    /// every [`AUDIT_SYNC_MS`](crate::limits::AUDIT_SYNC_MS): a crash of pgveil loses nothing that was acknowledged, one
+    /// of the machine at most that much
     Interval,
     /// before a `begin` is answered: nothing acknowledged is lost
     Always,
@@ -124,7 +124,7 @@ impl Settings {
 /// Hands records to the writer. Cheap to clone.
 #[derive(Clone)]
 pub struct Recorder {
-    queue: mpsc::Sender<Message>,
+    queue: queue::Sender<Message>,
     /// KiB of records that may wait
     room: Arc<Semaphore>,
     state: Arc<State>,
@@ -177,7 +177,7 @@ impl Recorder {
             failing: AtomicBool::new(false),
             metrics,
         });
-        let (queue, incoming) = mpsc::channel();
+        let (queue, incoming) = queue::queue();
         let sync = settings.sync;
         let series = Series::start(settings, keyring, medium)?;
         let writer = Writer::new(series, sync, Arc::clone(&state));
@@ -235,7 +235,7 @@ impl Recorder {
     }
 
     /// Records what happened: a statement on nothing treated, a refusal, a login. Waits for room in the queue, not
-    /// for the disk.
+    /// for the disk: it is in the file some [`AUDIT_LINGER_MS`](crate::limits::AUDIT_LINGER_MS) later.
     ///
     /// # Errors
     /// [`AuditFault::Closed`].
@@ -250,7 +250,7 @@ impl Recorder {
     pub async fn close(&self) -> Result<(), AuditFault> {
         let (ack, answer) = oneshot::channel();
         self.queue
-            .send(Message::Close(ack))
+            .send(Message::Close(ack), true)
             .map_err(|_| AuditFault::Closed)?;
         answer.await.map_err(|_| AuditFault::Closed)?
     }
@@ -276,10 +276,13 @@ impl Recorder {
             _room: room,
         });
         self.state.lag(1);
-        self.queue.send(Message::Entry(entry)).map_err(|_| {
-            self.state.lag(-1);
-            AuditFault::Closed
-        })
+        let is_awaited = entry.ack.is_some();
+        self.queue
+            .send(Message::Entry(entry), is_awaited)
+            .map_err(|_| {
+                self.state.lag(-1);
+                AuditFault::Closed
+            })
     }
 }
 

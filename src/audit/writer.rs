@@ -8,12 +8,12 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use super::queue::{Received, Receiver};
 use super::record::Record;
 use super::series::Series;
 use super::{AuditFault, State, Sync};
@@ -82,18 +82,10 @@ impl Writer {
                 .into_iter()
                 .flatten()
                 .min();
-            let message = match due {
-                Some(due) => queue.recv_timeout(due.saturating_duration_since(Instant::now())),
-                None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            };
-            let then = match message {
-                Ok(Message::Entry(entry)) => {
-                    self.pending.push(*entry);
-                    self.gather(queue)
-                }
-                Ok(Message::Close(ack)) => Then::Close(Some(ack)),
-                Err(RecvTimeoutError::Timeout) => Then::Wait,
-                Err(RecvTimeoutError::Disconnected) => Then::Close(None),
+            let then = match queue.receive(due) {
+                Received::Messages(messages) => self.gather(messages),
+                Received::Due => Then::Wait,
+                Received::Disconnected => Then::Close(None),
             };
             self.write_pending();
             self.keep_due();
@@ -110,13 +102,15 @@ impl Writer {
         }
     }
 
-    /// Takes what else is queued, up to a batch.
-    fn gather(&mut self, queue: &Receiver<Message>) -> Then {
-        while self.pending.len() < AUDIT_BATCH_MAX {
-            match queue.try_recv() {
-                Ok(Message::Entry(entry)) => self.pending.push(*entry),
-                Ok(Message::Close(ack)) => return Then::Close(Some(ack)),
-                Err(_) => break,
+    /// Takes what has come, and writes all but the last batch of it.
+    fn gather(&mut self, messages: Vec<Message>) -> Then {
+        for message in messages {
+            if self.pending.len() >= AUDIT_BATCH_MAX && self.retry_at.is_none() {
+                self.write_pending();
+            }
+            match message {
+                Message::Entry(entry) => self.pending.push(*entry),
+                Message::Close(ack) => return Then::Close(Some(ack)),
             }
         }
         Then::Wait

@@ -145,7 +145,8 @@ impl Siv {
         value: &mut [u8],
     ) -> Result<(), SealFault> {
         self.apply_keystream(*siv, value);
-        if bool::from(self.tag(associated, value).ct_eq(siv)) {
+        let tag = u128::from_be_bytes(self.tag(associated, value));
+        if bool::from(tag.ct_eq(&u128::from_be_bytes(*siv))) {
             return Ok(());
         }
         self.apply_keystream(*siv, value);

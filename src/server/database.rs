@@ -170,6 +170,7 @@ impl Database {
         metrics.policy(&self.name, &policy.version, true);
         self.view.store(Some(Arc::new(View {
             version,
+            counters: View::counters(&bound, metrics),
             reaches: View::reaches(&policy.policy, &snapshot, &bound),
             policy: Arc::clone(policy),
             vault: Vault::new(keyring, &bound, &snapshot),

@@ -144,7 +144,7 @@ impl Databases {
             .view()
             .ok_or_else(|| Denial::NotReady("its catalog was never read".to_owned()))?;
         // Bound to another policy than the one that admitted it: the next epoch brings them together.
-        RoleView::new(view, role.clone(), self.metrics.clone())
+        RoleView::new(view, role.clone())
             .ok_or_else(|| Denial::NotReady("its policy has changed".to_owned()))
     }
 

@@ -3,14 +3,14 @@
 //! Immutable and shared. Joins the analysis, which has no keys, with the vault, which has no policy of its own,
 //! and turns their faults into refusals; decides nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
 use super::materials::InForce;
 use crate::catalog::Snapshot;
 use crate::ident::{RelationName, RoleName};
-use crate::metrics::{Action, Metrics};
+use crate::metrics::{Action, Metrics, ValueCounters};
 use crate::policy::Policy;
 use crate::policy::bind::BindFault;
 use crate::policy::decide::{Bound, Show, Store, Treated};
@@ -35,11 +35,20 @@ pub struct View {
     pub vault: Vault,
     /// what is not as the policy says
     pub faults: Vec<BindFault>,
+    /// what counts the values of each treated attribute, by its relation and number
+    pub counters: HashMap<(u32, i16), ValueCounters>,
     /// what each of the policy's roles could reach: computed once, not by every session
     pub reaches: BTreeMap<RoleName, Arc<Reach>>,
 }
 
 impl View {
+    /// What counts the values of each treated attribute.
+    pub fn counters(bound: &Bound, metrics: &Metrics) -> HashMap<(u32, i16), ValueCounters> {
+        let place = |treated: &Arc<Treated>| (treated.relation_oid, treated.attnum);
+        let counters = |treated: &Arc<Treated>| metrics.values(&treated.domain);
+        bound.treated().map(|t| (place(t), counters(t))).collect()
+    }
+
     /// What each role of a policy could reach.
     pub fn reaches(
         policy: &Policy,
@@ -65,7 +74,6 @@ enum Kind {
         view: Arc<View>,
         role: RoleName,
         reach: Arc<Reach>,
-        metrics: Metrics,
     },
 }
 
@@ -85,14 +93,9 @@ impl RoleView {
     }
 
     /// A role's view; None when the view's policy has no such role.
-    pub fn new(view: Arc<View>, role: RoleName, metrics: Metrics) -> Option<Self> {
+    pub fn new(view: Arc<View>, role: RoleName) -> Option<Self> {
         let reach = Arc::clone(view.reaches.get(&role)?);
-        Some(Self(Kind::Treated {
-            view,
-            role,
-            reach,
-            metrics,
-        }))
+        Some(Self(Kind::Treated { view, role, reach }))
     }
 }
 
@@ -313,8 +316,12 @@ impl RoleView {
     }
 
     fn count(&self, attribute: &Treated, action: Action) {
-        if let Kind::Treated { metrics, .. } = &self.0 {
-            metrics.values(&attribute.domain, action, 1);
+        if let Kind::Treated { view, .. } = &self.0
+            && let Some(counters) = view
+                .counters
+                .get(&(attribute.relation_oid, attribute.attnum))
+        {
+            counters.count(action);
         }
     }
 

@@ -77,6 +77,7 @@ impl Site {
         });
         let view = Arc::new(View {
             version: 1,
+            counters: View::counters(&bound, &Metrics::new()),
             snapshot,
             policy,
             bound,
@@ -94,7 +95,7 @@ impl Site {
 
     /// What a session of the role looks through.
     pub fn role(&self, role: &str) -> Arc<RoleView> {
-        let view = RoleView::new(Arc::clone(&self.view), RoleName::new(role), Metrics::new());
+        let view = RoleView::new(Arc::clone(&self.view), RoleName::new(role));
         Arc::new(view.expect("the policy's own role"))
     }
 }
