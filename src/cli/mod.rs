@@ -124,7 +124,19 @@ fn usage(answer: &clap::Error) -> ExitCode {
 /// # Errors
 /// The future's own, and that of a runtime that the machine refuses.
 pub fn block_on<T>(future: impl Future<Output = miette::Result<T>>) -> miette::Result<T> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    block_on_threads(None, future)
+}
+
+/// The same on so many threads; None for as many as there are cores.
+fn block_on_threads<T>(
+    threads: Option<usize>,
+    future: impl Future<Output = miette::Result<T>>,
+) -> miette::Result<T> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if let Some(threads) = threads {
+        builder.worker_threads(threads);
+    }
+    let runtime = builder
         .enable_all()
         .build()
         .map_err(|fault| miette::miette!("starting the runtime: {fault}"))?;

@@ -5,7 +5,7 @@ use miette::IntoDiagnostic;
 use tracing_subscriber::EnvFilter;
 
 use super::site::Site;
-use super::{ConfigArgument, Exit, block_on};
+use super::{ConfigArgument, Exit, block_on_threads};
 use crate::config::{Log, LogFormat};
 use crate::server::serve;
 
@@ -24,7 +24,7 @@ impl Serve {
     pub fn run(self) -> miette::Result<Exit> {
         let site = Site::read(&self.config)?;
         log(site.config.log);
-        block_on(async {
+        block_on_threads(Some(site.config.listen.threads), async {
             serve::run(site.config).await.into_diagnostic()?;
             Ok(Exit::Done)
         })

@@ -61,6 +61,8 @@ pub struct Listen {
     pub drain_timeout: Duration,
     /// how long a client may be silent before it is asked whether it is still there
     pub keepalive: Duration,
+    /// threads that serve clients
+    pub threads: usize,
 }
 
 /// TLS towards clients.

@@ -26,6 +26,12 @@ const DRAIN_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 const LISTEN_KEEPALIVE_DEFAULT: Duration = Duration::from_secs(60);
 const UPSTREAM_KEEPALIVE_DEFAULT: Duration = Duration::from_secs(UPSTREAM_KEEPALIVE_S);
 
+/// Half of the processors: the others are for the server, or for what else the machine does.
+fn threads_default() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    (processors / 2).max(1)
+}
+
 /// Checks what was written. None of the parts is lost to a fault in another.
 pub(super) fn settle(
     file: &Path,
@@ -152,6 +158,13 @@ impl Settler<'_> {
             }
             sessions => sessions.as_ref().map_or(SESSIONS_MAX_DEFAULT, |s| s.value),
         };
+        let threads = match &written.threads {
+            Some(threads) if threads.value == 0 => {
+                self.fault(threads.at, "`threads` must be at least 1", "");
+                None
+            }
+            threads => threads.as_ref().map(|t| usize::from(t.value)),
+        };
         let login_timeout = self.duration(written.login_timeout.as_ref(), LOGIN_TIMEOUT_DEFAULT);
         let drain_timeout = self.duration(written.drain_timeout.as_ref(), DRAIN_TIMEOUT_DEFAULT);
         let keepalive = self.duration(written.keepalive.as_ref(), LISTEN_KEEPALIVE_DEFAULT);
@@ -175,6 +188,7 @@ impl Settler<'_> {
             login_timeout,
             drain_timeout,
             keepalive,
+            threads: threads.unwrap_or_else(threads_default),
         })
     }
 

@@ -10,6 +10,7 @@ sessions_max = 50
 login_timeout = "500ms"
 drain_timeout = "1m"
 keepalive = "20s"
+threads = 3
 [upstream]
 keepalive = "5s"
 tcp_user_timeout = "40s"
@@ -90,6 +91,7 @@ fn every_key_is_taken() {
     assert_eq!(config.listen.login_timeout, Duration::from_millis(500));
     assert_eq!(config.listen.drain_timeout, Duration::from_secs(60));
     assert_eq!(config.listen.keepalive, Duration::from_secs(20));
+    assert_eq!(config.listen.threads, 3);
     assert_eq!(config.upstream.keepalive, Duration::from_secs(5));
     let user_timeout = Some(Duration::from_secs(40));
     assert_eq!(config.upstream.tcp_user_timeout, user_timeout);
@@ -134,6 +136,7 @@ fn little_is_enough_and_the_rest_is_safe() {
     assert_eq!(config.listen.login_timeout, Duration::from_secs(10));
     assert_eq!(config.listen.drain_timeout, Duration::from_secs(10));
     assert_eq!(config.listen.keepalive, Duration::from_secs(60));
+    assert!(config.listen.threads >= 1);
     assert_eq!(config.upstream.keepalive, Duration::from_secs(30));
     assert_eq!(config.upstream.tcp_user_timeout, None);
     assert_eq!(config.upstream.tls, TlsMode::Disable);
@@ -235,11 +238,12 @@ const FAULTS: &[(&str, &str, &[&str])] = &[
     ),
     (
         "\"127.0.0.1:6432\"",
-        "\"6432\"\nsessions_max = 0\nlogin_timeout = \"10\"",
+        "\"6432\"\nsessions_max = 0\nlogin_timeout = \"10\"\nthreads = 0",
         &[
             ":2:11: `6432` is no address and port (expected for example `127.0.0.1:6432` or `[::1]:6432`)",
             ":3:16: `sessions_max` must be at least 1",
             ":4:17: `10` is no duration above zero (expected a whole number and a unit: `500ms`, `10s`, `15m`, `2h`)",
+            ":5:11: `threads` must be at least 1",
         ],
     ),
     (

@@ -57,6 +57,10 @@ pub(super) struct Listen {
     /// answers nothing for as long again is gone.
     #[serde(default)]
     pub keepalive: Option<At<String>>,
+    /// Threads that serve clients; half of the processors when left out, at least one. A thread that has much to do each
+    /// time it is woken costs less for each statement; where nothing else runs on the machine, more serve more.
+    #[serde(default)]
+    pub threads: Option<At<u16>>,
 }
 
 /// `listen.tls`
