@@ -104,6 +104,11 @@ pub const CATALOG_POLL_MS: u64 = 5_000;
 /// Milliseconds between two looks at the catalog when somebody says that it changed: anybody may say so.
 pub const CATALOG_PAUSE_MS: u64 = 100;
 
+/// How often a catalog is read again that others change while it is read.
+pub const CATALOG_LOADS_MAX: u32 = 50;
+/// Milliseconds before that.
+pub const CATALOG_AGAIN_MS: u64 = 20;
+
 /// Milliseconds that reading a catalog may take (200,000 relations take a few seconds).
 pub const CATALOG_LOAD_MS: u64 = 60_000;
 

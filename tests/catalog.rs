@@ -1,6 +1,8 @@
 //! The catalog loader against a real PostgreSQL: what it records, what it notices, what can be reached.
 mod support;
 
+use std::time::Duration;
+
 use pgveil::catalog::{Relation, RelationKind, Snapshot, Stored, TypeRef};
 use pgveil::ident::{DomainId, KeyVersion, RelationName, UserName};
 use pgveil::lifecycle::setup::{SetupLogins, setup_sql};
@@ -319,4 +321,29 @@ async fn where_lower_is_of_ascii_it_is_told_so() {
             "{options}"
         );
     }
+}
+
+/// The server's own functions look past a snapshot: what they print may be gone meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_drop_meanwhile_does_not_keep_the_catalog_from_being_read() {
+    let cluster = support::cluster();
+    let name = support::create_database(cluster).await;
+    let url = cluster.superuser_url(&name);
+    let mut client = support::connect(&url).await;
+    let other = tokio::spawn(async move {
+        let other = support::connect(&url).await;
+        let views: String = (0..10)
+            .map(|n| format!("CREATE VIEW v{n} AS SELECT {n} AS a; "))
+            .collect();
+        let drops: String = (0..10).map(|n| format!("DROP VIEW v{n}; ")).collect();
+        loop {
+            other.batch_execute(&views).await.expect("views");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            other.batch_execute(&drops).await.expect("no views");
+        }
+    });
+    for _ in 0..60 {
+        load(&mut client, None).await.expect("the catalog loads");
+    }
+    other.abort();
 }

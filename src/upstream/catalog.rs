@@ -5,6 +5,7 @@
 //! definitions; it never reads a row of a user's table.
 
 use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
 use tokio_postgres::{Client, IsolationLevel, Transaction};
 
@@ -14,7 +15,7 @@ use super::records::{self, checks, records};
 use super::types;
 use crate::catalog::{Attribute, Function, Relation, RelationKind, Snapshot, Stored, TypeRef};
 use crate::ident::RelationName;
-use crate::limits::CATALOG_RELATIONS_MAX;
+use crate::limits::{CATALOG_AGAIN_MS, CATALOG_LOADS_MAX, CATALOG_RELATIONS_MAX};
 
 /// Why a catalog could not be loaded. The snapshot in use stays as it was.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,12 +28,34 @@ pub enum CatalogFault {
     TooLarge,
 }
 
+impl CatalogFault {
+    /// Whether the server's own functions (`pg_get_ruledef` and its like) may have looked for what another session has
+    /// dropped meanwhile: they look past the snapshot, and call what is gone an internal error.
+    fn is_of_the_moment(&self) -> bool {
+        matches!(self, Self::Server(fault) if fault.sqlstate.as_deref() == Some("XX000"))
+    }
+}
+
 /// Loads the catalog. With `previous` given, a catalog that says the same keeps its version.
 ///
 /// # Errors
 /// [`CatalogFault`] when the server does not answer or the catalog exceeds
 /// [`CATALOG_RELATIONS_MAX`].
 pub async fn load(
+    client: &mut Client,
+    previous: Option<&Snapshot>,
+) -> Result<Snapshot, CatalogFault> {
+    let mut again = CATALOG_LOADS_MAX;
+    loop {
+        match load_once(client, previous).await {
+            Err(fault) if again > 0 && fault.is_of_the_moment() => again -= 1,
+            loaded => return loaded,
+        }
+        tokio::time::sleep(Duration::from_millis(CATALOG_AGAIN_MS)).await;
+    }
+}
+
+async fn load_once(
     client: &mut Client,
     previous: Option<&Snapshot>,
 ) -> Result<Snapshot, CatalogFault> {
