@@ -106,7 +106,8 @@ pub const CATALOG_PAUSE_MS: u64 = 100;
 
 /// How often a catalog is read again that others change while it is read.
 pub const CATALOG_LOADS_MAX: u32 = 50;
-/// Milliseconds before that.
+
+/// Milliseconds before it is read again for that reason.
 pub const CATALOG_AGAIN_MS: u64 = 20;
 
 /// Milliseconds that reading a catalog may take (200,000 relations take a few seconds).

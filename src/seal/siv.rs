@@ -21,6 +21,7 @@ use aes::cipher::{
     KeyInit as _, ParBlocks,
 };
 use subtle::ConstantTimeEq as _;
+use zeroize::Zeroize as _;
 
 use super::SealFault;
 use super::envelope::SIV_BYTES;
@@ -48,6 +49,15 @@ pub(super) struct Siv {
 impl fmt::Debug for Siv {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Siv")
+    }
+}
+
+/// The round keys overwrite themselves; whoever has the subkeys can forge.
+impl Drop for Siv {
+    fn drop(&mut self) {
+        self.subkeys.zeroize();
+        self.zero.zeroize();
+        self.empty.zeroize();
     }
 }
 
