@@ -174,6 +174,20 @@ mod tests {
     }
 
     #[test]
+    fn what_somebody_waits_for_does_not_linger() {
+        let (sender, receiver) = queue();
+        let once = || {
+            let began = Instant::now();
+            sender.send(1, false).unwrap();
+            sender.send(2, true).unwrap();
+            assert_eq!(receiver.receive(None), Received::Messages(vec![1, 2]));
+            began.elapsed()
+        };
+        let least = (0..20).map(|_| once()).min().unwrap();
+        assert!(least < Duration::from_millis(AUDIT_LINGER_MS), "{least:?}");
+    }
+
+    #[test]
     fn a_sleeping_writer_is_woken() {
         for urgent in [false, true] {
             let (sender, receiver) = queue();
