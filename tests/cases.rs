@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use pgveil::catalog::indirect::STORED;
 use pgveil::catalog::{Attribute, Function, Relation, RelationKind, Snapshot, Stored, TypeRef};
 use pgveil::ident::{DomainId, KeyVersion, RelationName, RoleName};
 use pgveil::policy::decide::{Bound, Store};
@@ -55,9 +56,21 @@ fn snapshot(policy: &Policy) -> Snapshot {
                 view.reaches = vec![oids[*other]];
                 relations.push(view);
             }
+            ["view", name, "shows", "stored"] => {
+                let mut view = relation(name, RelationKind::View, &mut oids);
+                view.reaches = vec![STORED];
+                relations.push(view);
+            }
+            ["view", name, "calls", called] => {
+                let mut view = relation(name, RelationKind::View, &mut oids);
+                let called = functions.iter().find(|f: &&Function| f.name == *called);
+                view.calls = vec![called.expect("a function above").oid];
+                relations.push(view);
+            }
             ["function", name, body @ ..] => {
                 let (schema, name) = name.split_once('.').expect("schema.name");
                 functions.push(Function {
+                    oid: 32_768 + u32::try_from(functions.len()).expect("few functions"),
                     schema: schema.into(),
                     name: name.into(),
                     body: Some(body.join(" ")),
@@ -89,6 +102,7 @@ fn relation(name: &str, kind: RelationKind, oids: &mut BTreeMap<String, u32>) ->
         attributes: Vec::new(),
         primary_key: vec![1],
         reaches: Vec::new(),
+        calls: Vec::new(),
     }
 }
 
@@ -334,6 +348,7 @@ fn s03_tokens_are_read_in_encodings_of_single_bytes() {
         attributes: Vec::new(),
         primary_key: Vec::new(),
         reaches: vec![contacts],
+        calls: Vec::new(),
     });
     assert!(matches!(outcome(&relations, plain), Outcome::Refused(_)));
 }
@@ -349,6 +364,7 @@ fn p10_a_function_that_reads_a_relation_with_an_odd_name_reaches_it() {
         .expect("contacts")
         .oid;
     let body = |name: &str, body: &str| Function {
+        oid: 0,
         schema: "public".into(),
         name: name.into(),
         body: Some(body.into()),
@@ -361,6 +377,7 @@ fn p10_a_function_that_reads_a_relation_with_an_odd_name_reaches_it() {
             attributes: Vec::new(),
             primary_key: Vec::new(),
             reaches: vec![contacts],
+            calls: Vec::new(),
         });
     }
     let functions = vec![

@@ -12,6 +12,7 @@ use pgveil::catalog::{Attribute, Relation, RelationKind, Snapshot, Stored, TypeR
 use pgveil::ident::{AttributeName, DomainName, KeyVersion, RelationName, RoleName};
 use pgveil::keyring::{KdfParameters, Keyring, Passphrase, create_with};
 use pgveil::policy::decide::{Bound, Search, Show, Sight, Store, Treated};
+use pgveil::policy::trust::TrustedFunctions;
 use pgveil::seal::{Comparison, HEAD_BYTES};
 use pgveil::statement::plan::{ColumnPlan, ParameterPlan, Shape};
 use pgveil::token::TokenFormat;
@@ -91,7 +92,12 @@ impl Treatment {
             sight: BTreeMap::from([(RoleName::new("app"), sight)]),
         };
         let snapshot = snapshot(&keyring, &treated);
-        let bound = Bound::new(1, vec![treated], BTreeSet::new(), BTreeSet::new());
+        let bound = Bound::new(
+            1,
+            vec![treated],
+            TrustedFunctions::default(),
+            BTreeSet::new(),
+        );
         let vault = Vault::new(&keyring, &bound, &snapshot);
         assert_eq!(vault.faults().count(), 0);
         let attribute = Arc::clone(bound.attribute(RELATION, 2).expect("the attribute"));
@@ -194,6 +200,7 @@ fn snapshot(keyring: &Keyring, treated: &Treated) -> Snapshot {
         attributes: vec![attribute],
         primary_key: Vec::new(),
         reaches: Vec::new(),
+        calls: Vec::new(),
     };
     Snapshot::new(1, vec![relation], Vec::new())
 }

@@ -2,6 +2,7 @@
 //!
 //! Loaded by `upstream::catalog`; this module holds and answers, and never reaches a server.
 
+pub mod indirect;
 mod types;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -119,11 +120,22 @@ pub struct Relation {
     /// the primary key's attribute numbers in key order; empty when there is none
     pub primary_key: Vec<i16>,
     /// relations whose rows can be reached through this one: what a view's or rule's query, a partition or
-    /// inheritance link, a policy, default or trigger function mentions (direct edges; `pg_class.oid`)
+    /// inheritance link, a policy, default or trigger function mentions (direct edges; `pg_class.oid`, and
+    /// [`indirect::STORED`])
     pub reaches: Vec<u32>,
+    /// functions that a view's query calls, by operators too (`pg_proc.oid`)
+    pub calls: Vec<u32>,
 }
 
 impl Relation {
+    /// Whether it shows the rows of a query: a view, or a materialised one.
+    pub fn is_view(&self) -> bool {
+        matches!(
+            self.kind,
+            RelationKind::View | RelationKind::MaterialisedView
+        )
+    }
+
     /// The attribute of that name.
     pub fn attribute(&self, name: &str) -> Option<&Attribute> {
         self.attributes.iter().find(|a| a.name == name)
@@ -133,11 +145,14 @@ impl Relation {
 /// A function outside `pg_catalog` and not of an extension.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Function {
+    /// `pg_proc.oid`
+    pub oid: u32,
     /// the schema it stands in
     pub schema: String,
     /// its name; overloads appear once each
     pub name: String,
-    /// the body's text (`prosrc`), or None where it has none that can be read (C, internal)
+    /// the body's text (`prosrc`), or for one of standard SQL the names of what it uses; None where it has none that
+    /// can be read (C, internal)
     pub body: Option<String>,
 }
 

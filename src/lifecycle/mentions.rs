@@ -64,7 +64,7 @@ pub(super) async fn triggers<C: GenericClient>(
             row.try_get::<_, &str>(3)?,
             row.try_get::<_, &str>(4)?
         );
-        if work.trusted.contains(&function) {
+        if work.trusted.trusts(&function.0, &function.1) {
             continue;
         }
         for change in work.changes.iter().filter(|change| rewrites(change)) {

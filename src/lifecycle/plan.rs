@@ -11,6 +11,7 @@ use crate::catalog::{Attribute, RelationKind, Snapshot, Stored, TypeRef};
 use crate::ident::{AttributeName, DomainId, DomainName, RelationName};
 use crate::policy::bind::{BindFault, Obstacle};
 use crate::policy::decide::{Bound, Store, Treated};
+use crate::policy::trust::TrustedFunctions;
 
 /// What happens to one attribute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +63,7 @@ pub struct TableWork {
     /// the changes, in order of attribute number
     pub changes: Vec<Change>,
     /// functions the policy vouches for: `(schema, name)`
-    pub trusted: BTreeSet<(String, String)>,
+    pub trusted: TrustedFunctions,
 }
 
 /// An attribute stored plain that the policy treats on reading, and that is not on record under its name.
@@ -300,6 +301,7 @@ mod tests {
                 attributes: vec![attribute(stored, has_prefix_check)],
                 primary_key: Vec::new(),
                 reaches: Vec::new(),
+                calls: Vec::new(),
             }],
             Vec::new(),
         );
@@ -316,7 +318,12 @@ mod tests {
             not_ready: None,
             sight: BTreeMap::new(),
         };
-        let bound = Bound::new(1, vec![treated], BTreeSet::new(), BTreeSet::new());
+        let bound = Bound::new(
+            1,
+            vec![treated],
+            TrustedFunctions::default(),
+            BTreeSet::new(),
+        );
         work(&snapshot, &bound, &[], |_| Some(DomainId(4)))
     }
 

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::trust::TrustedFunctions;
 use crate::ident::{AttributeName, DomainName, RelationName, RoleName};
 use crate::mask::Mask;
 use crate::seal::Comparison;
@@ -193,7 +194,7 @@ pub struct Bound {
     /// the treated attributes by relation OID, then attribute number
     by_relation: HashMap<u32, Vec<Arc<Treated>>>,
     /// the functions a DBA vouches for, `schema.name`
-    pub trusted_functions: BTreeSet<(String, String)>,
+    pub trusted_functions: TrustedFunctions,
     /// roles that may run DO blocks
     pub allow_do_blocks: BTreeSet<RoleName>,
     /// what the policy names and the catalog does not have, by relation: it may have been renamed
@@ -205,7 +206,7 @@ impl Bound {
     pub fn new(
         version: u64,
         treated: Vec<Treated>,
-        trusted_functions: BTreeSet<(String, String)>,
+        trusted_functions: TrustedFunctions,
         allow_do_blocks: BTreeSet<RoleName>,
     ) -> Self {
         let mut by_relation: HashMap<u32, Vec<Arc<Treated>>> = HashMap::new();

@@ -3,7 +3,7 @@
 //! Pure: takes text, touches no file and no clock, so that a reload costs a parse. First the file is read as
 //! [`model`] has it; only what reads whole is then settled, in two steps: roles here, columns in `settle`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -12,6 +12,7 @@ use super::model;
 use super::roles::{Evidence, Role};
 use super::rule::{Policy, Rule};
 use super::settle;
+use super::trust::TrustedFunctions;
 use crate::document::duration::{DURATION_HELP, duration};
 use crate::document::shapes::{At, OneOrMany};
 use crate::document::tree::Document;
@@ -257,20 +258,16 @@ fn settle_network(written: &At<String>, notes: &mut Notes<'_>) -> Option<IpNet> 
     None
 }
 
-fn settle_functions(
-    written: Option<&model::Functions>,
-    notes: &mut Notes<'_>,
-) -> BTreeSet<(String, String)> {
-    let mut trusted = BTreeSet::new();
+fn settle_functions(written: Option<&model::Functions>, notes: &mut Notes<'_>) -> TrustedFunctions {
+    let mut trusted = TrustedFunctions::default();
     for function in written.map_or(&[][..], |f| &f.trust) {
         match settle::qualified(&function.value) {
-            Some(name) => {
-                trusted.insert((name.schema, name.name));
-            }
+            Some(name) if function.value.ends_with(".*") => trusted.trust_schema(name.schema),
+            Some(name) => trusted.trust(name.schema, name.name),
             None => notes.fault_with(
                 function.at,
                 format!("`{}` is no function's name", function.value),
-                Some("expected `schema.name`, without parentheses".to_owned()),
+                Some("expected `schema.name`, without parentheses, or `schema.*`".to_owned()),
             ),
         }
     }

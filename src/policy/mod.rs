@@ -10,6 +10,7 @@ pub mod reference;
 pub mod roles;
 pub mod rule;
 mod settle;
+pub mod trust;
 mod words;
 
 pub use crate::document::Fault;

@@ -118,8 +118,9 @@ pub struct Limits {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Functions {
-    /// Functions whose bodies a DBA vouches for, as `schema.name`: they neither show nor change a treated column
-    /// in a way the policy would not. Example: `functions: { trust: [public.normalise_phone] }`.
+    /// Functions whose bodies a DBA vouches for, as `schema.name`, or `schema.*` for all of a schema: they neither show
+    /// nor change a treated column in a way the policy would not. Who may create functions in such a schema is trusted
+    /// too. Example: `functions: { trust: [public.normalise_phone, reports.*] }`.
     #[serde(default)]
     pub trust: Vec<At<String>>,
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::decide::{Sight, Store};
 
 use super::roles::{Allow, Caller, Role};
+use super::trust::TrustedFunctions;
 use crate::document::{Fault, Position};
 use crate::ident::{AttributeName, DomainName, RoleName};
 
@@ -16,7 +17,7 @@ use crate::ident::{AttributeName, DomainName, RoleName};
 pub struct Policy {
     file: Arc<str>,
     roles: Vec<Role>,
-    trusted_functions: BTreeSet<(String, String)>,
+    trusted_functions: TrustedFunctions,
     rules: Vec<Rule>,
 }
 
@@ -45,7 +46,7 @@ impl Policy {
     pub(super) fn new(
         file: Arc<str>,
         roles: Vec<Role>,
-        trusted_functions: BTreeSet<(String, String)>,
+        trusted_functions: TrustedFunctions,
         rules: Vec<Rule>,
     ) -> Self {
         Self {
@@ -82,7 +83,7 @@ impl Policy {
     }
 
     /// The functions a DBA vouches for, schema and name.
-    pub fn trusted_functions(&self) -> &BTreeSet<(String, String)> {
+    pub fn trusted_functions(&self) -> &TrustedFunctions {
         &self.trusted_functions
     }
 

@@ -181,7 +181,7 @@ fn words_become_decisions() {
     assert!(
         policy
             .trusted_functions()
-            .contains(&("public".into(), "normalise_phone".into()))
+            .trusts("public", "normalise_phone")
     );
 }
 

@@ -7,92 +7,10 @@
 use std::collections::HashSet;
 
 use super::lex::{Token, TokenKind};
+use crate::catalog::indirect::{QUERY_TEXT, STORED, STORED_VALUES};
 use crate::catalog::{Function, Snapshot};
 use crate::ident::RoleName;
 use crate::policy::decide::{Bound, Show, Store, Treated};
-
-/// Functions that run a query, or read a relation, given as text: they reach any relation.
-const FUNCTIONS_WITH_QUERY_TEXT: &[&str] = &[
-    "query_to_xml",
-    "query_to_xmlschema",
-    "query_to_xml_and_xmlschema",
-    "table_to_xml",
-    "table_to_xmlschema",
-    "table_to_xml_and_xmlschema",
-    "schema_to_xml",
-    "schema_to_xmlschema",
-    "schema_to_xml_and_xmlschema",
-    "database_to_xml",
-    "database_to_xmlschema",
-    "database_to_xml_and_xmlschema",
-    "cursor_to_xml",
-    "cursor_to_xmlschema",
-    "ts_stat",
-    "ts_rewrite",
-    "dblink",
-    "dblink_exec",
-    "dblink_open",
-    "dblink_fetch",
-    "dblink_send_query",
-    "dblink_get_result",
-    "dblink_build_sql_insert",
-    "dblink_build_sql_update",
-    "dblink_build_sql_delete",
-    "crosstab",
-    "crosstab2",
-    "crosstab3",
-    "crosstab4",
-    "crosstabn",
-    "connectby",
-    "xpath_table",
-    "plpgsql_call_handler",
-    "pg_logical_slot_get_changes",
-    "pg_logical_slot_peek_changes",
-    "pg_logical_slot_get_binary_changes",
-    "pg_logical_slot_peek_binary_changes",
-];
-
-/// What shows stored or other sessions' values by another road: closed to roles with restricted sight.
-const CLOSED_TO_RESTRICTED: &[&str] = &[
-    "pg_stats",
-    "pg_statistic",
-    "pg_statistic_ext_data",
-    "pg_stats_ext",
-    "pg_stats_ext_exprs",
-    "pg_stat_activity",
-    "pg_stat_get_activity",
-    "pg_stat_get_backend_activity",
-    "pg_stat_statements",
-    "pg_largeobject",
-    "pg_read_file",
-    "pg_read_binary_file",
-    "pg_ls_dir",
-    "pg_stat_file",
-    "lo_get",
-    "lo_put",
-    "lo_open",
-    "lo_import",
-    "lo_export",
-    "lo_from_bytea",
-    "loread",
-    "lowrite",
-    "get_raw_page",
-    "heap_page_items",
-    "heap_page_item_attrs",
-    "bt_page_items",
-    "bt_metap",
-    "gin_leafpage_items",
-    "gist_page_items",
-    "hash_page_items",
-    "brin_page_items",
-    "tuple_data_split",
-    "page_header",
-    "bt_index_check",
-    "bt_index_parent_check",
-    "verify_heapam",
-    "pg_cursors",
-    "pg_prepared_statements",
-];
 
 /// What a mention of a name means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,6 +27,7 @@ pub(super) enum Mention {
 #[derive(Debug, Clone, Default)]
 pub struct Reach {
     relations: HashSet<String>,
+    relation_oids: HashSet<u32>,
     functions: HashSet<String>,
     closed: HashSet<String>,
     attributes: HashSet<String>,
@@ -145,44 +64,57 @@ impl Reach {
                 .relations_missing_some()
                 .map(|relation| relation.name.clone()),
         );
+        // Its attribute may stand in it under another name.
+        oids.extend(
+            bound
+                .relations_missing_some()
+                .filter_map(|name| Some(snapshot.relation(name)?.oid)),
+        );
+        let restricted = bound.is_restricted(role);
+        // What shows stored values, as far as the role may not see them.
+        let mut closed: HashSet<String> = HashSet::new();
+        let mut closed_oids: HashSet<u32> = HashSet::new();
+        if restricted {
+            closed.extend(STORED_VALUES.iter().map(|&name| name.to_owned()));
+            closed_oids.insert(STORED);
+        }
         let mut functions: HashSet<String> = HashSet::new();
+        let mut function_oids: HashSet<u32> = HashSet::new();
+        let any_in =
+            |these: &[u32], among: &HashSet<u32>| these.iter().any(|oid| among.contains(oid));
         loop {
-            let before = (relations.len(), oids.len(), functions.len());
+            let before = (oids.len(), function_oids.len(), closed_oids.len());
             for relation in snapshot.relations() {
-                if oids.contains(&relation.oid)
-                    || relation.reaches.iter().any(|oid| oids.contains(oid))
-                {
+                if any_in(&relation.reaches, &oids) || any_in(&relation.calls, &function_oids) {
                     oids.insert(relation.oid);
+                }
+                if oids.contains(&relation.oid) {
                     relations.insert(relation.name.name.clone());
+                }
+                if relation.is_view() && any_in(&relation.reaches, &closed_oids) {
+                    closed_oids.insert(relation.oid);
+                    closed.insert(relation.name.name.clone());
                 }
             }
             for function in &snapshot.functions {
                 let trusted = bound
                     .trusted_functions
-                    .contains(&(function.schema.clone(), function.name.clone()));
-                if !trusted && body_reaches(function, &relations, &functions) {
+                    .trusts(&function.schema, &function.name);
+                if !trusted && body_reaches(function, &[&relations, &functions, &closed]) {
+                    function_oids.insert(function.oid);
                     functions.insert(function.name.clone());
                 }
             }
-            if before == (relations.len(), oids.len(), functions.len()) {
+            if before == (oids.len(), function_oids.len(), closed_oids.len()) {
                 break;
             }
         }
-        functions.extend(
-            FUNCTIONS_WITH_QUERY_TEXT
-                .iter()
-                .map(|&name| name.to_owned()),
-        );
-        let restricted = bound.is_restricted(role);
-        let closed = if restricted {
-            CLOSED_TO_RESTRICTED
-        } else {
-            &[]
-        };
+        functions.extend(QUERY_TEXT.iter().map(|&name| name.to_owned()));
         Self {
             relations,
+            relation_oids: oids,
             functions,
-            closed: closed.iter().map(|&name| name.to_owned()).collect(),
+            closed,
             attributes: treated.iter().map(|t| t.name.attribute.clone()).collect(),
             restricted,
             nothing: false,
@@ -218,6 +150,11 @@ impl Reach {
         }
     }
 
+    /// Whether the relation is one with attributes treated for the role, or leads to them.
+    pub(super) fn holds(&self, relation: u32) -> bool {
+        self.relation_oids.contains(&relation)
+    }
+
     /// Whether the name is that of a treated attribute, of whatever relation.
     pub(super) fn is_attribute(&self, name: &str) -> bool {
         self.attributes.contains(name)
@@ -245,11 +182,7 @@ impl Reach {
 }
 
 /// Whether a function's body names something that reaches, builds statements at run time, or cannot be read.
-fn body_reaches(
-    function: &Function,
-    relations: &HashSet<String>,
-    functions: &HashSet<String>,
-) -> bool {
+fn body_reaches(function: &Function, names: &[&HashSet<String>]) -> bool {
     let Some(body) = &function.body else {
         return true;
     };
@@ -268,9 +201,10 @@ fn body_reaches(
     };
     lower.contains("u&\"")
         || words.contains("execute")
-        || relations.iter().any(|name| stands(name))
-        || functions.iter().any(|name| stands(name))
-        || FUNCTIONS_WITH_QUERY_TEXT.iter().any(|name| stands(name))
+        || names
+            .iter()
+            .any(|names| names.iter().any(|name| stands(name)))
+        || QUERY_TEXT.iter().any(|name| stands(name))
 }
 
 /// The words of a text, folded, with no regard for quotes: more than the names it holds, never fewer.

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use tokio_postgres::{Client, IsolationLevel, Transaction};
 
+use super::evidence::{evidence, functions};
 use super::fault::ServerFault;
-use super::reach::{self, Body, Evidence};
+use super::reach;
 use super::records::{self, checks, records};
 use super::types;
-use crate::catalog::{Attribute, Function, Relation, RelationKind, Snapshot, Stored, TypeRef};
+use crate::catalog::{Attribute, Relation, RelationKind, Snapshot, Stored, TypeRef};
 use crate::ident::RelationName;
 use crate::limits::{CATALOG_AGAIN_MS, CATALOG_LOADS_MAX, CATALOG_RELATIONS_MAX};
 
@@ -91,7 +92,8 @@ async fn read(transaction: &Transaction<'_>) -> Result<Snapshot, CatalogFault> {
     transaction
         .batch_execute(
             "SET LOCAL search_path = pg_catalog; SET LOCAL bytea_output = hex; \
-             SET LOCAL quote_all_identifiers = off; SET LOCAL standard_conforming_strings = on",
+             SET LOCAL quote_all_identifiers = off; SET LOCAL standard_conforming_strings = on; \
+             SET LOCAL jit = off",
         )
         .await
         .map_err(fault)?;
@@ -102,22 +104,22 @@ async fn read(transaction: &Transaction<'_>) -> Result<Snapshot, CatalogFault> {
     attributes(transaction, &mut relations)
         .await
         .map_err(fault)?;
-    let checks = checks(transaction).await.map_err(fault)?;
     let records = records(transaction).await.map_err(fault)?;
+    let checks = checks(transaction, &records).await.map_err(fault)?;
     let notices = records::compare(&mut relations, &checks, records);
     let (functions, bodies) = functions(transaction).await.map_err(fault)?;
-    let evidence = evidence(transaction).await.map_err(fault)?;
+    let mut evidence = evidence(transaction).await.map_err(fault)?;
+    let views = relations.iter().filter(|relation| relation.is_view());
+    let mut calls = evidence.calls(&views.map(|view| view.oid).collect());
     let names: Vec<(u32, String)> = relations
         .iter()
         .map(|relation| (relation.oid, relation.name.name.clone()))
         .collect();
     let mut edges = reach::edges(&names, &bodies, &evidence);
     for relation in &mut relations {
-        relation.reaches = edges
-            .remove(&relation.oid)
-            .unwrap_or_default()
-            .into_iter()
-            .collect();
+        let all = |found: Option<BTreeSet<u32>>| found.into_iter().flatten().collect();
+        relation.reaches = all(edges.remove(&relation.oid));
+        relation.calls = all(calls.remove(&relation.oid));
     }
     let shadowed = shadowed(transaction).await.map_err(fault)?;
     let mut snapshot = Snapshot::new(0, relations, functions);
@@ -161,6 +163,7 @@ async fn relations(transaction: &Transaction<'_>) -> Result<Vec<Relation>, tokio
                 attributes: Vec::new(),
                 primary_key: key.unwrap_or_default(),
                 reaches: Vec::new(),
+                calls: Vec::new(),
             })
         })
         .collect()
@@ -203,116 +206,6 @@ async fn attributes(
         });
     }
     Ok(())
-}
-
-/// The functions in C that `CREATE TYPE … AS RANGE` makes under the type's name (`makeRangeConstructors` of the server):
-/// they read their arguments only. Others in C may read anything.
-const RANGE_CONSTRUCTORS: &str = "'range_constructor2', 'range_constructor3', 'multirange_constructor0', \
-     'multirange_constructor1', 'multirange_constructor2'";
-
-/// Functions outside `pg_catalog` that belong to no extension; an aggregate's text names its support functions.
-async fn functions(
-    transaction: &Transaction<'_>,
-) -> Result<(Vec<Function>, Vec<Body>), tokio_postgres::Error> {
-    let version: String = transaction
-        .query_one(
-            "SELECT pg_catalog.current_setting('server_version_num')",
-            &[],
-        )
-        .await?
-        .try_get(0)?;
-    // SQL-standard bodies came with PostgreSQL 14.
-    let standard_body = if version.parse::<u32>().is_ok_and(|number| number >= 140_000) {
-        "WHEN p.prosqlbody IS NOT NULL THEN pg_catalog.pg_get_function_sqlbody(p.oid)"
-    } else {
-        ""
-    };
-    let sql = format!(
-        "SELECT p.oid, n.nspname, p.proname, \
-                CASE WHEN a.aggfnoid IS NOT NULL THEN pg_catalog.concat_ws(' ', a.aggtransfn::text, a.aggfinalfn::text, \
-                          a.aggcombinefn::text, a.aggmtransfn::text, a.aggminvtransfn::text, a.aggmfinalfn::text) \
-                     {standard_body} \
-                     WHEN l.lanname = 'c' THEN NULL \
-                     WHEN l.lanname = 'internal' AND p.prosrc NOT IN ({RANGE_CONSTRUCTORS}) THEN NULL \
-                     ELSE p.prosrc END \
-         FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace \
-              JOIN pg_catalog.pg_language l ON l.oid = p.prolang \
-              LEFT JOIN pg_catalog.pg_aggregate a ON a.aggfnoid = p.oid \
-         WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') \
-               AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_proc'::regclass \
-                               AND d.objid = p.oid AND d.deptype = 'e') \
-         ORDER BY p.oid"
-    );
-    let mut functions = Vec::new();
-    let mut bodies = Vec::new();
-    for row in transaction.query(sql.as_str(), &[]).await? {
-        let name: String = row.try_get(2)?;
-        let text: Option<String> = row.try_get(3)?;
-        bodies.push(Body {
-            oid: row.try_get(0)?,
-            name: name.clone(),
-            text: text.clone(),
-        });
-        functions.push(Function {
-            schema: row.try_get(1)?,
-            name,
-            body: text,
-        });
-    }
-    Ok((functions, bodies))
-}
-
-/// What depends on what, as the server recorded it. Foreign keys do not count: their actions stay on keys.
-const DEPENDENCIES: &str = "\
-    SELECT r.ev_class AS source, d.refclassid::regclass::text AS kind, d.refobjid AS target \
-      FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_depend d \
-           ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = r.oid \
-    UNION SELECT p.polrelid, d.refclassid::regclass::text, d.refobjid \
-      FROM pg_catalog.pg_policy p JOIN pg_catalog.pg_depend d \
-           ON d.classid = 'pg_catalog.pg_policy'::regclass AND d.objid = p.oid \
-    UNION SELECT f.adrelid, d.refclassid::regclass::text, d.refobjid \
-      FROM pg_catalog.pg_attrdef f JOIN pg_catalog.pg_depend d \
-           ON d.classid = 'pg_catalog.pg_attrdef'::regclass AND d.objid = f.oid \
-    UNION SELECT k.conrelid, d.refclassid::regclass::text, d.refobjid \
-      FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_depend d \
-           ON d.classid = 'pg_catalog.pg_constraint'::regclass AND d.objid = k.oid \
-     WHERE k.contype = 'c' AND d.refclassid = 'pg_catalog.pg_proc'::regclass \
-    UNION SELECT i.indrelid, d.refclassid::regclass::text, d.refobjid \
-      FROM pg_catalog.pg_index i JOIN pg_catalog.pg_depend d \
-           ON d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = i.indexrelid \
-     WHERE d.refclassid = 'pg_catalog.pg_proc'::regclass \
-    UNION SELECT inhrelid, 'pg_class', inhparent FROM pg_catalog.pg_inherits \
-    UNION SELECT inhparent, 'pg_class', inhrelid FROM pg_catalog.pg_inherits \
-    UNION SELECT tgrelid, 'pg_proc', tgfoid FROM pg_catalog.pg_trigger WHERE NOT tgisinternal \
-    ORDER BY 1, 2, 3";
-
-async fn evidence(transaction: &Transaction<'_>) -> Result<Evidence, tokio_postgres::Error> {
-    let mut evidence = Evidence::default();
-    for row in transaction.query(DEPENDENCIES, &[]).await? {
-        let edge = (row.try_get(0)?, row.try_get(2)?);
-        match row.try_get::<_, &str>(1)? {
-            "pg_class" => evidence.relations.push(edge),
-            "pg_proc" => evidence.functions.push(edge),
-            _ => {}
-        }
-    }
-    let rules = format!(
-        "SELECT r.ev_class, pg_catalog.pg_get_ruledef(r.oid) \
-         FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_class c ON c.oid = r.ev_class \
-              JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-         WHERE {USER_SCHEMA} ORDER BY r.oid"
-    );
-    for row in transaction.query(rules.as_str(), &[]).await? {
-        evidence
-            .definitions
-            .push((row.try_get(0)?, row.try_get(1)?));
-    }
-    let foreign = "SELECT f.ftrelid, pg_catalog.concat_ws(' ', c.relname, pg_catalog.array_to_string(f.ftoptions, ' ')) \
-                   FROM pg_catalog.pg_foreign_table f JOIN pg_catalog.pg_class c ON c.oid = f.ftrelid ORDER BY 1";
-    for row in transaction.query(foreign, &[]).await? {
-        evidence.foreign.push((row.try_get(0)?, row.try_get(1)?));
-    }
-    Ok(evidence)
 }
 
 async fn shadowed(

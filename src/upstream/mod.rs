@@ -7,6 +7,7 @@ pub mod configured;
 pub mod connect;
 pub mod control;
 pub mod credential;
+mod evidence;
 pub mod fault;
 pub mod handshake;
 pub mod reach;

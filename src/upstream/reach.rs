@@ -5,29 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// Functions that run a query given as text: a view that calls one may show anything, so it reaches everything.
-const QUERY_TEXT_FUNCTIONS: &[&str] = &[
-    "connectby",
-    "crosstab",
-    "cursor_to_xml",
-    "cursor_to_xmlschema",
-    "database_to_xml",
-    "database_to_xml_and_xmlschema",
-    "database_to_xmlschema",
-    "dblink",
-    "query_to_xml",
-    "query_to_xml_and_xmlschema",
-    "query_to_xmlschema",
-    "schema_to_xml",
-    "schema_to_xml_and_xmlschema",
-    "schema_to_xmlschema",
-    "table_to_xml",
-    "table_to_xml_and_xmlschema",
-    "table_to_xmlschema",
-    "ts_rewrite",
-    "ts_stat",
-    "xpath_table",
-];
+use crate::catalog::indirect::{QUERY_TEXT, STORED};
 
 /// Something with a text that can mention relations and functions: a function's body, a foreign table's options.
 #[derive(Debug, Clone)]
@@ -45,13 +23,28 @@ pub(super) struct Body {
 pub(super) struct Evidence {
     /// relation → relation, recorded by the server (rules, policies, defaults, inheritance in both directions)
     pub(super) relations: Vec<(u32, u32)>,
-    /// relation → function (triggers, rules, policies, defaults, generated columns, CHECK, index expressions)
+    /// relation → function (triggers, rules, policies, defaults, generated columns, CHECK, index expressions; for those
+    /// of views see [`Evidence::calls`])
     pub(super) functions: Vec<(u32, u32)>,
-    /// relation → text that mentions by words (definitions of views and rules: only scanned for
-    /// [`QUERY_TEXT_FUNCTIONS`])
-    pub(super) definitions: Vec<(u32, String)>,
+    /// relation → name of [`crate::catalog::indirect`] that one of its expressions or queries uses
+    pub(super) indirect: Vec<(u32, String)>,
     /// foreign table → its options' text
     pub(super) foreign: Vec<(u32, String)>,
+}
+
+impl Evidence {
+    /// Takes out what views call: whether a view reaches what its functions do lies with the policy, which may trust them.
+    pub(super) fn calls(&mut self, views: &BTreeSet<u32>) -> HashMap<u32, BTreeSet<u32>> {
+        let mut calls: HashMap<u32, BTreeSet<u32>> = HashMap::new();
+        self.functions.retain(|(relation, function)| {
+            let of_view = views.contains(relation);
+            if of_view {
+                calls.entry(*relation).or_default().insert(*function);
+            }
+            !of_view
+        });
+        calls
+    }
 }
 
 /// The direct edges of each relation, by OID. `names` are the bare names of the relations that hold rows.
@@ -80,9 +73,12 @@ pub(super) fn edges(
             .or_default()
             .extend(words.relations_in(text));
     }
-    for (from, text) in &evidence.definitions {
-        if words_of(text).any(|word| QUERY_TEXT_FUNCTIONS.contains(&word.as_str())) {
-            edges.entry(*from).or_default().extend(&known);
+    for (from, name) in &evidence.indirect {
+        let reached = edges.entry(*from).or_default();
+        if QUERY_TEXT.contains(&name.as_str()) {
+            reached.extend(&known);
+        } else {
+            reached.insert(STORED);
         }
     }
     for (from, reached) in &mut edges {
@@ -256,13 +252,42 @@ mod tests {
     #[test]
     fn a_view_over_query_text_reaches_everything() {
         let evidence = Evidence {
-            definitions: vec![(9, "SELECT query_to_xml('select ' || $1)".to_owned())],
+            indirect: vec![(9, "query_to_xml".to_owned())],
             ..Evidence::default()
         };
         assert_eq!(
             edges(&names(), &[], &evidence)[&9],
             BTreeSet::from([1, 2, 3])
         );
+    }
+
+    #[test]
+    fn what_shows_stored_values_is_reached() {
+        let evidence = Evidence {
+            indirect: vec![(3, "pg_stat_activity".to_owned())],
+            ..Evidence::default()
+        };
+        assert_eq!(
+            edges(&names(), &[], &evidence)[&3],
+            BTreeSet::from([STORED])
+        );
+    }
+
+    #[test]
+    fn what_a_view_calls_is_no_edge_of_it() {
+        let bodies = [body(10, "f", "select from orders")];
+        let mut evidence = Evidence {
+            functions: vec![(1, 10), (3, 10), (3, 11)],
+            ..Evidence::default()
+        };
+        let views = BTreeSet::from([3]);
+        assert_eq!(
+            evidence.calls(&views),
+            HashMap::from([(3, BTreeSet::from([10, 11]))])
+        );
+        let edges = edges(&names(), &bodies, &evidence);
+        assert_eq!(edges[&1], BTreeSet::from([2]));
+        assert!(!edges.contains_key(&3));
     }
 
     #[test]

@@ -21,17 +21,22 @@ pub(super) struct Check {
 /// The CHECK constraints on one column each, by relation and attribute number.
 pub(super) type Checks = BTreeMap<(u32, i16), Vec<Check>>;
 
-/// Definitions of the validated CHECK constraints on one column each, by relation and attribute number.
-pub(super) async fn checks(transaction: &Transaction<'_>) -> Result<Checks, tokio_postgres::Error> {
+/// Definitions of the validated CHECK constraints on one column each of the recorded relations, by relation and attribute
+/// number. The server prints them from what is there, not from the snapshot: of others nothing is asked.
+pub(super) async fn checks(
+    transaction: &Transaction<'_>,
+    records: &[Record],
+) -> Result<Checks, tokio_postgres::Error> {
+    let recorded: Vec<u32> = records.iter().map(|record| record.relation).collect();
     let sql = "SELECT k.conrelid, k.conkey[1], pg_catalog.pg_get_constraintdef(k.oid), \
                       pg_catalog.quote_ident(a.attname) \
                FROM pg_catalog.pg_constraint k \
                     JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = k.conkey[1] \
-               WHERE k.contype = 'c' AND k.convalidated AND k.conrelid <> 0 \
+               WHERE k.contype = 'c' AND k.convalidated AND k.conrelid = ANY ($1) \
                      AND pg_catalog.cardinality(k.conkey) = 1 \
                ORDER BY 1, 2, 3";
     let mut found = Checks::new();
-    for row in transaction.query(sql, &[]).await? {
+    for row in transaction.query(sql, &[&recorded]).await? {
         found
             .entry((row.try_get(0)?, row.try_get(1)?))
             .or_default()

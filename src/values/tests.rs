@@ -10,6 +10,7 @@ use crate::ident::{DomainName, KeyVersion, RelationName, RoleName, SqlState};
 use crate::keyring::{KdfParameters, Passphrase, create_with};
 use crate::mask::{Generalise, Mask};
 use crate::policy::decide::{Search, Show, Sight, Store};
+use crate::policy::trust::TrustedFunctions;
 use crate::secret::Secret;
 use crate::statement::plan::{ColumnPlan, LiteralSlot, ParameterPlan, Piece, Plan, Shape};
 use crate::token::TokenFormat;
@@ -101,6 +102,7 @@ fn snapshot(keyring: &Keyring, bound: &Bound) -> Snapshot {
         attributes: attributes.collect(),
         primary_key: Vec::new(),
         reaches: Vec::new(),
+        calls: Vec::new(),
     };
     Snapshot::new(1, vec![relation], Vec::new())
 }
@@ -118,7 +120,7 @@ impl World {
             keyring.ensure_attribute(&treated.name).unwrap();
             all.push(treated);
         }
-        let bound = Bound::new(1, all, BTreeSet::new(), BTreeSet::new());
+        let bound = Bound::new(1, all, TrustedFunctions::default(), BTreeSet::new());
         let vault = Vault::new(&keyring, &bound, &snapshot(&keyring, &bound));
         Self {
             _folder: folder,
@@ -541,7 +543,7 @@ fn keys_are_used_for_what_they_were_made_for_only() {
     let second = other.attribute(2);
     let mut moved = (*second).clone();
     moved.attnum = 1;
-    let bound = Bound::new(2, vec![moved], BTreeSet::new(), BTreeSet::new());
+    let bound = Bound::new(2, vec![moved], TrustedFunctions::default(), BTreeSet::new());
     let vault = Vault::new(&other.keyring, &bound, &snapshot);
     let faults: Vec<_> = vault.faults().map(|(_, fault)| fault.clone()).collect();
     assert!(

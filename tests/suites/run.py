@@ -23,10 +23,14 @@ from suites import SUITES
 
 def outcomes(suite, args, through):
     """What each test came to: `{name: [outcome, detail]}`."""
+    logs = suite.home / f"{suite.name}.{'pgveil' if through else 'direct'}.servers"
     with Site(args.pgveil, suite.database, suite.settings) as site:
         if through:
             site.serve()
-        return suite.run(site, through, args.tests)
+        try:
+            return suite.run(site, through, args.tests)
+        finally:
+            site.keep_logs(logs)
 
 
 def remembered(path, fresh, make):

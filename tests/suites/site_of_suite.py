@@ -30,6 +30,7 @@ roles:
   - name: app
     match: { user: "*" }
     allow: [function_call, replication, do_blocks]
+functions: { trust: [public.*] }
 tables:
   public.pgveil_treated:
     columns:
@@ -184,6 +185,13 @@ class Site:
     def serve(self):
         process = self.start([self.path("pgveil"), "serve", "--config", self.path("pgveil.toml")], "pgveil.log")
         self.wait_for(self.veil, process, "pgveil.log")
+
+    def keep_logs(self, where):
+        """What the server and pgveil have written, for whoever asks why a test differs."""
+        where.mkdir(exist_ok=True)
+        for log in ("server.log", "pgveil.log"):
+            if os.path.exists(self.path(log)):
+                shutil.copy(self.path(log), where)
 
     def environment(self, through):
         """libpq's variables for the superuser, to the server itself or through pgveil."""

@@ -96,6 +96,7 @@ fn table(mut attributes: Vec<Attribute>) -> Relation {
         attributes,
         primary_key: Vec::new(),
         reaches: Vec::new(),
+        calls: Vec::new(),
     }
 }
 
@@ -160,11 +161,7 @@ fn what_is_as_the_policy_says_is_ready() {
     assert!(bound.is_restricted(&nobody));
     assert!(!bound.is_restricted(&app));
     assert!(bound.allow_do_blocks.contains(&app));
-    assert!(
-        bound
-            .trusted_functions
-            .contains(&("public".into(), "f".into()))
-    );
+    assert!(bound.trusted_functions.trusts("public", "f"));
 }
 
 /// Columns of the policy, attributes of the table, and what stands in the way.

@@ -275,26 +275,19 @@ impl Resolver<'_> {
     }
 
     fn leads_to_treated(&self, relation: &Relation) -> bool {
-        !self.names.bound.relation(relation.oid).is_empty()
-            || relation
-                .reaches
-                .iter()
-                .any(|&oid| !self.names.bound.relation(oid).is_empty())
+        !self.names.bound.relation(relation.oid).is_empty() || self.names.reach.holds(relation.oid)
     }
 
     /// A relation that only leads to treated ones (a view, a partition, a trigger's table) is refused until its lineage is followed.
     fn check_lineage(&self, relation: &Relation, position: Option<usize>) -> Result<(), Refusal> {
         let treated = !self.names.bound.relation(relation.oid).is_empty();
-        let by_name = self.names.reach.mention(&relation.name.name) == Some(Mention::Relation);
-        let leads = relation.reaches.iter().any(|&oid| {
-            self.names
-                .snapshot
-                .relation_by_oid(oid)
-                .is_some_and(|r| self.names.reach.mention(&r.name.name) == Some(Mention::Relation))
-        });
+        let leads = relation
+            .reaches
+            .iter()
+            .any(|&oid| self.names.reach.holds(oid));
         match relation.kind {
             RelationKind::Table if treated && !leads => Ok(()),
-            _ if by_name && (leads || treated) => Err(refuse::unsupported(
+            _ if self.names.reach.holds(relation.oid) => Err(refuse::unsupported(
                 format!(
                     "{}, which leads to a treated relation or is one of an unusual kind,",
                     relation.name

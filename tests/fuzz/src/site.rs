@@ -177,6 +177,7 @@ fn snapshot(policy: &Policy, keyring: &Keyring) -> Snapshot {
         attributes,
         primary_key: vec![1],
         reaches,
+        calls: Vec::new(),
     };
     let people = table(
         PEOPLE,
@@ -199,6 +200,7 @@ fn snapshot(policy: &Policy, keyring: &Keyring) -> Snapshot {
         ),
     ];
     let function = |name: &str, body: &str| Function {
+        oid: 0,
         schema: "public".into(),
         name: name.into(),
         body: Some(body.into()),
