@@ -121,11 +121,14 @@ async fn postgres_js_notices_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn jdbc_notices_nothing() {
-    let mut java = Command::new("java");
-    // Debian's libpostgresql-jdbc-java.
-    java.args(["-cp", "/usr/share/java/postgresql.jar"]);
-    java.arg(script("java/Matrix.java"));
-    matrix("JDBC", Some(java)).await;
+    // Debian's libpostgresql-jdbc-java, and a Java that compiles: what lacks them cannot say so itself.
+    let java = libraries().map(|_| {
+        let mut java = Command::new("java");
+        java.args(["-cp", "/usr/share/java/postgresql.jar"]);
+        java.arg(script("java/Matrix.java"));
+        java
+    });
+    matrix("JDBC", java).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
