@@ -48,6 +48,29 @@ impl ValueCounters {
     }
 }
 
+/// The counters of one session's statements, each found once.
+pub struct StatementCounters {
+    metrics: Metrics,
+    role: String,
+    /// few: a session sends a handful of kinds
+    counters: Vec<((Kind, Path, Outcome), IntCounter)>,
+}
+
+impl StatementCounters {
+    /// A statement has ended.
+    pub fn count(&mut self, kind: Kind, path: Path, outcome: Outcome) {
+        let wanted = (kind, path, outcome);
+        let found = self.counters.iter().find(|(labels, _)| *labels == wanted);
+        if let Some((_, counter)) = found {
+            return counter.inc();
+        }
+        let labels = [&*self.role, kind.as_str(), path.as_str(), outcome.as_str()];
+        let counter = self.metrics.0.statements.with_label_values(&labels);
+        counter.inc();
+        self.counters.push((wanted, counter));
+    }
+}
+
 /// All metrics. Cheap to clone: clones count together.
 #[derive(Clone)]
 pub struct Metrics(Arc<Inner>);
@@ -200,13 +223,13 @@ impl Metrics {
         }
     }
 
-    /// A statement has ended.
-    pub fn statement(&self, role: &RoleName, kind: Kind, path: Path, outcome: Outcome) {
-        let role = self.0.roles.bounded(role.as_str());
-        self.0
-            .statements
-            .with_label_values(&[role, kind.as_str(), path.as_str(), outcome.as_str()])
-            .inc();
+    /// What counts the statements of a role.
+    pub fn statements(&self, role: &RoleName) -> StatementCounters {
+        StatementCounters {
+            metrics: self.clone(),
+            role: self.0.roles.bounded(role.as_str()).to_owned(),
+            counters: Vec::new(),
+        }
     }
 
     /// The times of a statement: from the client's message to the end of its answer, and of that what passed before
@@ -304,12 +327,10 @@ mod tests {
     fn the_page_has_every_name() {
         let metrics = Metrics::new();
         let role = RoleName::new("app");
-        metrics.statement(
-            &role,
-            Kind::of_command("select"),
-            Path::Rewritten,
-            Outcome::Done,
-        );
+        let mut statements = metrics.statements(&role);
+        for path in [Path::Rewritten, Path::Untouched, Path::Rewritten] {
+            statements.count(Kind::of_command("select"), path, Outcome::Done);
+        }
         metrics.times(
             Duration::from_micros(7),
             Some(Duration::from_micros(2)),
@@ -326,7 +347,7 @@ mod tests {
         let session = metrics.session();
         let page = metrics.render();
         for line in [
-            "pgveil_statements_total{kind=\"select\",outcome=\"done\",path=\"rewritten\",role=\"app\"} 1",
+            "pgveil_statements_total{kind=\"select\",outcome=\"done\",path=\"rewritten\",role=\"app\"} 2",
             "pgveil_statement_seconds_count 1",
             "pgveil_added_seconds_count 1",
             "pgveil_upstream_seconds_count 0",

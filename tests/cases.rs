@@ -363,8 +363,8 @@ fn p10_a_function_that_reads_a_relation_with_an_odd_name_reaches_it() {
         .find(|r| r.name.name == "contacts")
         .expect("contacts")
         .oid;
-    let body = |name: &str, body: &str| Function {
-        oid: 0,
+    let body = |oid: u32, name: &str, body: &str| Function {
+        oid,
         schema: "public".into(),
         name: name.into(),
         body: Some(body.into()),
@@ -381,10 +381,10 @@ fn p10_a_function_that_reads_a_relation_with_an_odd_name_reaches_it() {
         });
     }
     let functions = vec![
-        body("f1", r#"SELECT 1 FROM "My Contacts""#),
-        body("f2", r#"SELECT 1 FROM "Contacts_V""#),
-        body("f3", r#"SELECT 1 FROM U&"c\006Fntacts""#),
-        body("f4", "SELECT 1 FROM users"),
+        body(1, "f1", r#"SELECT 1 FROM "My Contacts""#),
+        body(2, "f2", r#"SELECT 1 FROM "Contacts_V""#),
+        body(3, "f3", r#"SELECT 1 FROM U&"c\006Fntacts""#),
+        body(4, "f4", "SELECT 1 FROM users"),
     ];
     let snapshot = Snapshot::new(1, relations, functions);
     let (bound, _) = bind(&policy, &snapshot, 1, |_| Some(DOMAIN));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::audit::{self, Recorder, Treatment, Who};
 use crate::ident::RoleName;
-use crate::metrics::{Kind, Metrics, Outcome, Path, Reason};
+use crate::metrics::{Kind, Metrics, Outcome, Path, Reason, StatementCounters};
 use crate::server::drive::{Record, Unrecorded};
 use crate::session::{Ending, Event, StatementEnd, Subject};
 
@@ -17,7 +17,7 @@ pub struct SessionRecord {
     recorder: Recorder,
     metrics: Metrics,
     who: Arc<Who>,
-    role: RoleName,
+    statements: StatementCounters,
     /// the seq of the `begin` of statements that have not ended, by their number in the session and index
     begun: HashMap<(u64, usize), u64>,
 }
@@ -27,9 +27,9 @@ impl SessionRecord {
     pub fn new(recorder: Recorder, metrics: Metrics, who: Arc<Who>, role: RoleName) -> Self {
         Self {
             recorder,
+            statements: metrics.statements(&role),
             metrics,
             who,
-            role,
             begun: HashMap::new(),
         }
     }
@@ -90,8 +90,7 @@ impl SessionRecord {
         record.duration_us = u64::try_from(duration.as_micros()).ok();
         record.upstream_us = upstream.and_then(|time| u64::try_from(time.as_micros()).ok());
         self.metrics.times(duration, added, upstream);
-        self.metrics.statement(
-            &self.role,
+        self.statements.count(
             Kind::of_command(subject.kind()),
             path,
             metric_outcome(ending, cancelled),

@@ -20,6 +20,9 @@ use crate::statement::{self, Context, Reach};
 use crate::types::{LogicalType, TextSettings};
 use crate::values::{self, FillFault, Vault};
 
+/// What counts the values of each treated attribute, by its relation and number.
+pub type Counters = HashMap<(u32, i16), ValueCounters, foldhash::fast::RandomState>;
+
 /// One database's policy, catalog and keys, which fit each other. Replaced whole.
 #[derive(Debug)]
 pub struct View {
@@ -36,14 +39,14 @@ pub struct View {
     /// what is not as the policy says
     pub faults: Vec<BindFault>,
     /// what counts the values of each treated attribute, by its relation and number
-    pub counters: HashMap<(u32, i16), ValueCounters>,
+    pub counters: Counters,
     /// what each of the policy's roles could reach: computed once, not by every session
     pub reaches: BTreeMap<RoleName, Arc<Reach>>,
 }
 
 impl View {
     /// What counts the values of each treated attribute.
-    pub fn counters(bound: &Bound, metrics: &Metrics) -> HashMap<(u32, i16), ValueCounters> {
+    pub fn counters(bound: &Bound, metrics: &Metrics) -> Counters {
         let place = |treated: &Arc<Treated>| (treated.relation_oid, treated.attnum);
         let counters = |treated: &Arc<Treated>| metrics.values(&treated.domain);
         bound.treated().map(|t| (place(t), counters(t))).collect()

@@ -10,7 +10,7 @@ use super::lex::{Token, TokenKind, lex};
 use super::same_places;
 
 /// Stands between two tokens: no token holds it (PostgreSQL takes no NUL in a text).
-const SEPARATOR: &[u8] = &[0];
+const SEPARATOR: u8 = 0;
 
 /// The first 8 bytes of SHA-256 over the shape. None where the text is no sequence of tokens, or where its tokens
 /// depend on `standard_conforming_strings`: a constant could be taken for something else.
@@ -20,21 +20,19 @@ pub fn fingerprint(text: &str) -> Option<u64> {
     if text.contains('\\') && !same_places(&tokens, &lex(text, false).ok()?) {
         return None;
     }
-    let mut digest = Sha256::new();
+    let mut shape = Vec::with_capacity(text.len());
     let mut last = Last::Other;
     for token in &tokens {
         let piece = piece(text, token);
         last = match (last, &piece) {
             // One more item of a list of constants.
             (Last::CommaBehindConstant, Piece::Constant) => Last::Constant,
-            (Last::Constant, Piece::Written(written)) if written == "," => {
-                Last::CommaBehindConstant
-            }
+            (Last::Constant, Piece::Written(",")) => Last::CommaBehindConstant,
             (before, piece) => {
                 if matches!(before, Last::CommaBehindConstant) {
-                    enter(&mut digest, b",");
+                    enter(&mut shape, b",");
                 }
-                enter(&mut digest, piece.as_bytes());
+                enter(&mut shape, piece.as_bytes());
                 match piece {
                     Piece::Constant => Last::Constant,
                     Piece::Written(_) => Last::Other,
@@ -42,7 +40,7 @@ pub fn fingerprint(text: &str) -> Option<u64> {
             }
         };
     }
-    let digest: [u8; 32] = digest.finalize().into();
+    let digest: [u8; 32] = Sha256::digest(&shape).into();
     digest.first_chunk().map(|head| u64::from_be_bytes(*head))
 }
 
@@ -51,7 +49,7 @@ enum Piece<'a> {
     /// a constant or a parameter
     Constant,
     /// anything else, by its text
-    Written(std::borrow::Cow<'a, str>),
+    Written(&'a str),
 }
 
 impl Piece<'_> {
@@ -71,9 +69,9 @@ fn piece<'a>(text: &'a str, token: &'a Token) -> Piece<'a> {
         }
         // What was taken out of a text for the record.
         TokenKind::Symbol if written == "?" => Piece::Constant,
-        TokenKind::Symbol => Piece::Written(written.into()),
-        TokenKind::Word { quoted: true, .. } => Piece::Written(written.into()),
-        TokenKind::Word { name, .. } => Piece::Written(name.as_str().into()),
+        TokenKind::Symbol => Piece::Written(written),
+        TokenKind::Word { quoted: true, .. } => Piece::Written(written),
+        TokenKind::Word { name, .. } => Piece::Written(name.as_str()),
     }
 }
 
@@ -85,9 +83,9 @@ enum Last {
     Other,
 }
 
-fn enter(digest: &mut Sha256, piece: &[u8]) {
-    digest.update(piece);
-    digest.update(SEPARATOR);
+fn enter(shape: &mut Vec<u8>, piece: &[u8]) {
+    shape.extend_from_slice(piece);
+    shape.push(SEPARATOR);
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@
 //! lead to one that is, functions whose body names one, and functions and views that reach everything. A
 //! text in which none of them stands as a word is not parsed.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::lex::{Token, TokenKind};
 use crate::catalog::indirect::{QUERY_TEXT, STORED, STORED_VALUES};
@@ -26,10 +27,9 @@ pub(super) enum Mention {
 /// The names through which a role could reach a treated attribute.
 #[derive(Debug, Clone, Default)]
 pub struct Reach {
-    relations: HashSet<String>,
+    /// what each of them means: every word of every text is looked up here
+    names: HashMap<String, Mention, foldhash::fast::RandomState>,
     relation_oids: HashSet<u32>,
-    functions: HashSet<String>,
-    closed: HashSet<String>,
     attributes: HashSet<String>,
     /// the role does not see every treated attribute plain
     pub(super) restricted: bool,
@@ -53,70 +53,24 @@ impl Reach {
                 ..Self::default()
             };
         }
-        let mut oids: HashSet<u32> = treated.iter().map(|t| t.relation_oid).collect();
-        // A treated relation that the catalog does not have (dropped, renamed) is known by its name alone.
-        let mut relations: HashSet<String> = treated
-            .iter()
-            .map(|t| t.name.relation.name.clone())
-            .collect();
-        relations.extend(
-            bound
-                .relations_missing_some()
-                .map(|relation| relation.name.clone()),
-        );
-        // Its attribute may stand in it under another name.
-        oids.extend(
-            bound
-                .relations_missing_some()
-                .filter_map(|name| Some(snapshot.relation(name)?.oid)),
-        );
-        let restricted = bound.is_restricted(role);
-        // What shows stored values, as far as the role may not see them.
-        let mut closed: HashSet<String> = HashSet::new();
-        let mut closed_oids: HashSet<u32> = HashSet::new();
-        if restricted {
-            closed.extend(STORED_VALUES.iter().map(|&name| name.to_owned()));
-            closed_oids.insert(STORED);
+        let mut found = Found::new(snapshot, bound, role, &treated);
+        while found.follow(snapshot, bound) {}
+        let listed = QUERY_TEXT.iter().map(|&name| name.to_owned());
+        found.functions.extend(listed);
+        let meant = [
+            (found.closed, Mention::Closed),
+            (found.functions, Mention::Function),
+            (found.relations, Mention::Relation),
+        ];
+        let mut names = HashMap::default();
+        for (these, mention) in meant {
+            names.extend(these.into_iter().map(|name| (name, mention)));
         }
-        let mut functions: HashSet<String> = HashSet::new();
-        let mut function_oids: HashSet<u32> = HashSet::new();
-        let any_in =
-            |these: &[u32], among: &HashSet<u32>| these.iter().any(|oid| among.contains(oid));
-        loop {
-            let before = (oids.len(), function_oids.len(), closed_oids.len());
-            for relation in snapshot.relations() {
-                if any_in(&relation.reaches, &oids) || any_in(&relation.calls, &function_oids) {
-                    oids.insert(relation.oid);
-                }
-                if oids.contains(&relation.oid) {
-                    relations.insert(relation.name.name.clone());
-                }
-                if relation.is_view() && any_in(&relation.reaches, &closed_oids) {
-                    closed_oids.insert(relation.oid);
-                    closed.insert(relation.name.name.clone());
-                }
-            }
-            for function in &snapshot.functions {
-                let trusted = bound
-                    .trusted_functions
-                    .trusts(&function.schema, &function.name);
-                if !trusted && body_reaches(function, &[&relations, &functions, &closed]) {
-                    function_oids.insert(function.oid);
-                    functions.insert(function.name.clone());
-                }
-            }
-            if before == (oids.len(), function_oids.len(), closed_oids.len()) {
-                break;
-            }
-        }
-        functions.extend(QUERY_TEXT.iter().map(|&name| name.to_owned()));
         Self {
-            relations,
-            relation_oids: oids,
-            functions,
-            closed,
+            names,
+            relation_oids: found.relation_oids,
             attributes: treated.iter().map(|t| t.name.attribute.clone()).collect(),
-            restricted,
+            restricted: bound.is_restricted(role),
             nothing: false,
         }
     }
@@ -131,22 +85,15 @@ impl Reach {
 
     /// Whether every name that reaches something is pure ASCII.
     pub(super) fn is_ascii(&self) -> bool {
-        [&self.relations, &self.functions, &self.closed]
-            .into_iter()
-            .flatten()
-            .all(|name| name.is_ascii())
+        self.names.keys().all(|name| name.is_ascii())
     }
 
     /// What a word of the text would mean if it is a name.
     pub(super) fn mention(&self, name: &str) -> Option<Mention> {
-        if self.relations.contains(name) {
-            Some(Mention::Relation)
-        } else if self.functions.contains(name) {
-            Some(Mention::Function)
-        } else if self.closed.contains(name) || (self.restricted && name.starts_with("pg_toast_")) {
-            Some(Mention::Closed)
-        } else {
-            None
+        match self.names.get(name) {
+            Some(mention) => Some(*mention),
+            None if self.restricted && name.starts_with("pg_toast_") => Some(Mention::Closed),
+            None => None,
         }
     }
 
@@ -174,37 +121,106 @@ impl Reach {
         let lower = text.to_lowercase();
         lower.contains("u&")
             || lower.contains("\\")
-            || [&self.relations, &self.functions, &self.closed]
-                .into_iter()
-                .flatten()
+            || self
+                .names
+                .keys()
                 .any(|name| lower.contains(&name.to_lowercase()))
     }
 }
 
-/// Whether a function's body names something that reaches, builds statements at run time, or cannot be read.
-fn body_reaches(function: &Function, names: &[&HashSet<String>]) -> bool {
-    let Some(body) = &function.body else {
-        return true;
-    };
-    let is_word = |name: &str| {
-        name.chars()
-            .all(|c| c.is_alphanumeric() || c == '_' || c == '$')
-    };
-    let lower = body.to_lowercase();
-    let words: HashSet<String> = words(body).collect();
-    let stands = |name: &str| {
-        let name = name.to_lowercase();
-        match is_word(&name) {
-            true => words.contains(&name),
-            false => lower.contains(&name),
+/// What was found to reach a treated attribute so far, by name and by OID.
+struct Found {
+    relations: HashSet<String>,
+    relation_oids: HashSet<u32>,
+    functions: HashSet<String>,
+    function_oids: HashSet<u32>,
+    /// what shows stored values, as far as the role may not see them
+    closed: HashSet<String>,
+    closed_oids: HashSet<u32>,
+}
+
+impl Found {
+    /// The treated relations themselves, and what the server has.
+    fn new(snapshot: &Snapshot, bound: &Bound, role: &RoleName, treated: &[&Arc<Treated>]) -> Self {
+        // A relation that lacks one of its attributes is known by its name, and may have it under another name.
+        let missing = || bound.relations_missing_some();
+        let oids = treated.iter().map(|t| t.relation_oid);
+        let found = missing().filter_map(|name| Some(snapshot.relation(name)?.oid));
+        let names = treated.iter().map(|t| &t.name.relation).chain(missing());
+        let (mut closed, mut closed_oids) = (HashSet::new(), HashSet::new());
+        if bound.is_restricted(role) {
+            closed.extend(STORED_VALUES.iter().map(|&name| name.to_owned()));
+            closed_oids.insert(STORED);
         }
-    };
-    lower.contains("u&\"")
-        || words.contains("execute")
-        || names
-            .iter()
-            .any(|names| names.iter().any(|name| stands(name)))
-        || QUERY_TEXT.iter().any(|name| stands(name))
+        Self {
+            relations: names.map(|name| name.name.clone()).collect(),
+            relation_oids: oids.chain(found).collect(),
+            functions: HashSet::new(),
+            function_oids: HashSet::new(),
+            closed,
+            closed_oids,
+        }
+    }
+
+    /// Goes one step from what was found; whether there was more.
+    fn follow(&mut self, snapshot: &Snapshot, bound: &Bound) -> bool {
+        let size = |this: &Self| {
+            this.relation_oids.len() + this.function_oids.len() + this.closed_oids.len()
+        };
+        let before = size(self);
+        let any_in =
+            |these: &[u32], among: &HashSet<u32>| these.iter().any(|oid| among.contains(oid));
+        for relation in snapshot.relations() {
+            if any_in(&relation.reaches, &self.relation_oids)
+                || any_in(&relation.calls, &self.function_oids)
+            {
+                self.relation_oids.insert(relation.oid);
+            }
+            if self.relation_oids.contains(&relation.oid) {
+                self.relations.insert(relation.name.name.clone());
+            }
+            if relation.is_view() && any_in(&relation.reaches, &self.closed_oids) {
+                self.closed_oids.insert(relation.oid);
+                self.closed.insert(relation.name.name.clone());
+            }
+        }
+        let trusted = &bound.trusted_functions;
+        for function in &snapshot.functions {
+            let known = self.function_oids.contains(&function.oid);
+            if !known && !trusted.trusts(&function.schema, &function.name) && self.is_in(function) {
+                self.function_oids.insert(function.oid);
+                self.functions.insert(function.name.clone());
+            }
+        }
+        size(self) > before
+    }
+
+    /// Whether a function's body names something found, builds statements at run time, or cannot be read.
+    fn is_in(&self, function: &Function) -> bool {
+        let Some(body) = &function.body else {
+            return true;
+        };
+        let is_word = |name: &str| {
+            name.chars()
+                .all(|c| c.is_alphanumeric() || c == '_' || c == '$')
+        };
+        let lower = body.to_lowercase();
+        let words: HashSet<String> = words(body).collect();
+        let stands = |name: &str| {
+            let name = name.to_lowercase();
+            match is_word(&name) {
+                true => words.contains(&name),
+                false => lower.contains(&name),
+            }
+        };
+        lower.contains("u&\"")
+            || words.contains("execute")
+            || [&self.relations, &self.functions, &self.closed]
+                .into_iter()
+                .flatten()
+                .any(|name| stands(name))
+            || QUERY_TEXT.iter().any(|name| stands(name))
+    }
 }
 
 /// The words of a text, folded, with no regard for quotes: more than the names it holds, never fewer.

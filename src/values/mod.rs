@@ -41,7 +41,7 @@ use crate::policy::decide::{Bound, Treated};
 /// The keys of one bound policy. Built when policy, catalog or keyring change; shared by the sessions.
 pub struct Vault {
     version: u64,
-    entries: HashMap<(u32, i16), Entry>,
+    entries: HashMap<(u32, i16), Entry, foldhash::fast::RandomState>,
 }
 
 /// One treated attribute and its keys, or why they cannot be used.

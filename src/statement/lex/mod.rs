@@ -6,6 +6,8 @@
 mod escape;
 mod quoted;
 
+use compact_str::CompactString;
+
 /// Bytes of an identifier that PostgreSQL keeps (`NAMEDATALEN - 1`).
 const IDENTIFIER_BYTES_MAX: usize = 63;
 
@@ -14,8 +16,8 @@ const IDENTIFIER_BYTES_MAX: usize = 63;
 pub(super) enum TokenKind {
     /// An identifier or keyword, folded and truncated as the server does it.
     Word {
-        /// the name as the server would look it up
-        name: String,
+        /// the name as the server would look it up; most are short enough to lie here
+        name: CompactString,
         /// `"…"` or `U&"…"`: never a keyword
         quoted: bool,
     },
@@ -98,12 +100,11 @@ fn without_uescape(tokens: Vec<Token>, text: &str) -> Result<Vec<Token>, LexFaul
 }
 
 /// Folds an identifier as the server does: ASCII letters to lower case unless quoted, cut to 63 bytes.
-pub(super) fn fold(raw: &str, quoted: bool) -> String {
-    let mut name = if quoted {
-        raw.to_owned()
-    } else {
-        raw.to_ascii_lowercase()
-    };
+pub(super) fn fold(raw: &str, quoted: bool) -> CompactString {
+    let mut name = CompactString::from(raw);
+    if !quoted {
+        name.make_ascii_lowercase();
+    }
     if name.len() > IDENTIFIER_BYTES_MAX {
         let mut cut = IDENTIFIER_BYTES_MAX;
         while !name.is_char_boundary(cut) {

@@ -79,7 +79,7 @@ pub(super) fn resolve(
     let statements = statements.into_iter().map(|s| (s.node, s.word)).collect();
     let standard_conforming_strings = names.standard_conforming_strings;
     let words = tokens.iter().filter_map(|token| match &token.kind {
-        TokenKind::Word { name, .. } => Some(name.clone()),
+        TokenKind::Word { name, .. } => Some(name.to_string()),
         _ => None,
     });
     Ok(Resolved {
@@ -194,7 +194,7 @@ impl Resolver<'_> {
             .filter(|&index| matches!(self.tokens.get(index).map(|t| &t.kind), Some(TokenKind::Word { name: word, .. }) if *word == name))
             .ok_or_else(|| refuse::unsupported("an identifier whose place is not known", None))?;
         self.accounted[index] = true;
-        Ok((name, index))
+        Ok((name.into(), index))
     }
 
     /// The parts of a possibly qualified name, and the tokens they stand in.

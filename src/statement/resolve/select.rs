@@ -312,7 +312,7 @@ fn output_name(expr: &SqlExpr) -> String {
         _ => None,
     };
     match last {
-        Some(ident) => fold(&ident.value, ident.quote_style.is_some()),
+        Some(ident) => fold(&ident.value, ident.quote_style.is_some()).into(),
         None => "?column?".to_owned(),
     }
 }

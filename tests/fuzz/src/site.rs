@@ -1,6 +1,7 @@
 //! What the targets share: a policy, a catalog and keys, as a database would have them after `pgveil apply`.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
 
 use pgveil::catalog::{Attribute, Function, Relation, RelationKind, Snapshot, Stored, TypeRef};
@@ -54,14 +55,30 @@ pub struct Site {
 }
 
 /// The one site of the process.
-pub static SITE: LazyLock<Site> = LazyLock::new(Site::new);
+pub static SITE: LazyLock<Site> = LazyLock::new(|| Site::beside(0));
+
+/// The treated columns of a table beside `people`.
+const MORE_COLUMNS: [&str; 10] = ["c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "c9"];
 
 impl Site {
-    fn new() -> Self {
-        let policy = load("fuzz.yaml", POLICY).expect("the policy loads").policy;
+    /// With so many other tables beside `people`, `more_0` and on, each of ten sealed columns of text.
+    pub fn beside(tables: usize) -> Self {
+        let mut text = POLICY.to_owned();
+        for table in 0..tables {
+            writeln!(text, "  public.more_{table}:\n    columns:").expect("a line");
+            for column in MORE_COLUMNS {
+                let store = "store: { encrypt: { search: [equal] } }";
+                writeln!(
+                    text,
+                    "      {column}: {{ {store}, show: {{ app: plain, clerk: null }} }}"
+                )
+                .expect("a line");
+            }
+        }
+        let policy = load("fuzz.yaml", &text).expect("the policy loads").policy;
         let keyring = keyring(&policy);
         let domain = |name: &DomainName| keyring.domain(name).map(|keys| keys.id());
-        let snapshot = Arc::new(snapshot(&policy, &keyring));
+        let snapshot = Arc::new(snapshot(&policy, &keyring, tables));
         let (bound, faults) = bind(&policy, &snapshot, 1, domain);
         assert!(faults.is_empty(), "{faults:?}");
         let vault = Vault::new(&keyring, &bound, &snapshot);
@@ -115,61 +132,66 @@ fn keyring(policy: &Policy) -> Keyring {
     keyring
 }
 
-#[allow(clippy::too_many_lines, reason = "one catalog, written out")]
-fn snapshot(policy: &Policy, keyring: &Keyring) -> Snapshot {
-    let people = RelationName::new("public", "people");
-    let attributes = COLUMNS
-        .iter()
-        .zip(1_i16..)
-        .map(|((name, oid, typmod), attnum)| {
-            let rule = policy
-                .rules()
-                .iter()
-                .find(|rule| rule.name.attribute == *name);
-            let logical = TypeRef {
-                oid: *oid,
-                typmod: *typmod,
-            };
-            let treatment = rule.and_then(|rule| rule.store.recorded());
-            let mut physical = logical;
-            let stored = match rule.zip(treatment) {
-                None => Stored::Plain,
-                Some((rule, treatment)) => {
-                    let domain = DomainName::new(rule.name.to_string());
-                    let domain = keyring.domain(&domain).expect("made above").id();
-                    let version = KeyVersion(1);
-                    match rule.store {
-                        Store::Encrypt { .. } => {
-                            physical = TypeRef {
-                                oid: 17,
-                                typmod: -1,
-                            };
-                            Stored::Sealed {
-                                domain,
-                                version,
-                                treatment,
-                            }
-                        }
-                        Store::Tokenise(_) => Stored::Tokenised {
-                            domain,
-                            version,
-                            treatment,
-                        },
-                        Store::Plain => Stored::Plain,
+/// An attribute as `apply` would have left it.
+fn attribute(
+    (policy, keyring): (&Policy, &Keyring),
+    relation: &RelationName,
+    (name, oid, typmod): (&str, u32, i32),
+    attnum: i16,
+) -> Attribute {
+    let mut rules = policy.rules().iter();
+    let rule = rules.find(|rule| rule.name.relation == *relation && rule.name.attribute == *name);
+    let logical = TypeRef { oid, typmod };
+    let treatment = rule.and_then(|rule| rule.store.recorded());
+    let mut physical = logical;
+    let stored = match rule.zip(treatment) {
+        None => Stored::Plain,
+        Some((rule, treatment)) => {
+            let domain = DomainName::new(rule.name.to_string());
+            let domain = keyring.domain(&domain).expect("made above").id();
+            let version = KeyVersion(1);
+            match rule.store {
+                Store::Encrypt { .. } => {
+                    physical = TypeRef {
+                        oid: 17,
+                        typmod: -1,
+                    };
+                    Stored::Sealed {
+                        domain,
+                        version,
+                        treatment,
                     }
                 }
-            };
-            Attribute {
-                name: (*name).into(),
-                attnum,
-                logical,
-                physical,
-                not_null: false,
-                has_prefix_check: matches!(stored, Stored::Sealed { .. }),
-                stored,
-                generated: false,
+                Store::Tokenise(_) => Stored::Tokenised {
+                    domain,
+                    version,
+                    treatment,
+                },
+                Store::Plain => Stored::Plain,
             }
-        });
+        }
+    };
+    Attribute {
+        name: name.into(),
+        attnum,
+        logical,
+        physical,
+        not_null: false,
+        has_prefix_check: matches!(stored, Stored::Sealed { .. }),
+        stored,
+        generated: false,
+    }
+}
+
+fn snapshot(policy: &Policy, keyring: &Keyring, more: usize) -> Snapshot {
+    let known = (policy, keyring);
+    let attributes = |relation: &str, columns: &[(&str, u32, i32)]| -> Vec<Attribute> {
+        let relation = RelationName::new("public", relation);
+        let columns = columns.iter().zip(1_i16..);
+        columns
+            .map(|(column, attnum)| attribute(known, &relation, *column, attnum))
+            .collect()
+    };
     let table = |oid, name: &str, kind, attributes, reaches| Relation {
         oid,
         name: RelationName::new("public", name),
@@ -181,14 +203,14 @@ fn snapshot(policy: &Policy, keyring: &Keyring) -> Snapshot {
     };
     let people = table(
         PEOPLE,
-        &people.name,
+        "people",
         RelationKind::Table,
-        attributes.collect::<Vec<_>>(),
+        attributes("people", &COLUMNS),
         Vec::new(),
     );
     let mut notes = people.attributes[..1].to_vec();
     notes[0].name = "person".into();
-    let relations = vec![
+    let mut relations = vec![
         people,
         table(PEOPLE + 1, "orders", RelationKind::Table, notes, Vec::new()),
         table(
@@ -199,15 +221,21 @@ fn snapshot(policy: &Policy, keyring: &Keyring) -> Snapshot {
             vec![PEOPLE],
         ),
     ];
-    let function = |name: &str, body: &str| Function {
-        oid: 0,
+    for (number, oid) in (0..more).zip(PEOPLE + 3..) {
+        let name = format!("more_{number}");
+        let columns = MORE_COLUMNS.map(|column| (column, 25, -1));
+        let columns = attributes(&name, &columns);
+        relations.push(table(oid, &name, RelationKind::Table, columns, Vec::new()));
+    }
+    let function = |oid, name: &str, body: &str| Function {
+        oid,
         schema: "public".into(),
         name: name.into(),
         body: Some(body.into()),
     };
     let functions = vec![
-        function("reads", "SELECT email FROM people"),
-        function("adds", "SELECT $1 + 1"),
+        function(1, "reads", "SELECT email FROM people"),
+        function(2, "adds", "SELECT $1 + 1"),
     ];
     Snapshot::new(1, relations, functions)
 }
