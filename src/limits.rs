@@ -74,6 +74,15 @@ pub const PASSWORD_BYTES_MAX: usize = 65_535;
 /// Bytes of one statement text that is analysed; longer texts that could touch a treated attribute are refused.
 pub const STATEMENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// Bytes that the plan cache of one role's view of a database holds (keys, and how texts are rewritten).
+pub const PLAN_CACHE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Bytes that an entry of the plan cache takes, as a guess from which its tables are sized.
+pub const PLAN_CACHE_TYPICAL_BYTES: usize = 2 * 1024;
+
+/// Bytes of a text of which the plan cache keeps anything: longer ones carry rows, and seldom come again.
+pub const PLAN_CACHE_TEXT_BYTES_MAX: usize = 16 * 1024;
+
 /// Nesting of expressions, subqueries and parentheses that the analysis follows (54001 beyond it).
 pub const NESTING_MAX: usize = 128;
 

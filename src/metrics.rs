@@ -85,6 +85,8 @@ struct Inner {
     refusals: IntCounterVec,
     sessions: IntGauge,
     logins: IntCounterVec,
+    plan_cache_hits: IntCounter,
+    plan_cache_misses: IntCounter,
     audit_lag: IntGauge,
     tasks: IntGauge,
     policy_info: IntGaugeVec,
@@ -150,6 +152,11 @@ fn gauge(registry: &Registry, name: &str, help: &str) -> IntGauge {
     registered(registry, IntGauge::new(name, help))
 }
 
+/// A counter of no labels.
+fn counter(registry: &Registry, name: &str, help: &str) -> IntCounter {
+    registered(registry, IntCounter::new(name, help))
+}
+
 /// Every metric: name, help, labels.
 impl Inner {
     fn new(r: Registry) -> Self {
@@ -167,6 +174,8 @@ impl Inner {
             refusals: counters(&r, "pgveil_refusals_total", REFUSALS, &["reason"]),
             sessions: gauge(&r, "pgveil_sessions", "Sessions logged in now"),
             logins: counters(&r, "pgveil_logins_total", LOGINS, &["method", "outcome"]),
+            plan_cache_hits: counter(&r, "pgveil_plan_cache_hits_total", HITS),
+            plan_cache_misses: counter(&r, "pgveil_plan_cache_misses_total", MISSES),
             audit_lag: gauge(&r, "pgveil_audit_lag_records", AUDIT_LAG),
             tasks: gauge(&r, "pgveil_tasks", TASKS),
             policy_info: registered(
@@ -194,6 +203,8 @@ const UPSTREAM: &str = "Time from when the server had a statement, and had answe
 const VALUES: &str = "Values of treated attributes, by domain and what was done to them";
 const REFUSALS: &str = "Refused statements, by reason";
 const LOGINS: &str = "Logins, by method and outcome";
+const HITS: &str = "Texts naming something treated whose rewriting the plan cache had";
+const MISSES: &str = "Texts naming something treated that were analysed";
 const AUDIT_LAG: &str = "Audit records handed to the writer and not yet written";
 const TASKS: &str =
     "Tasks of the runtime: one a client, those that look after databases, files and the audit";
@@ -250,6 +261,14 @@ impl Metrics {
             metrics: self.clone(),
             domain: self.0.domains.bounded(domain.as_str()).to_owned(),
             counters: Default::default(),
+        }
+    }
+
+    /// The plan cache was asked for a text that names something treated.
+    pub fn plan_cache(&self, hit: bool) {
+        match hit {
+            true => self.0.plan_cache_hits.inc(),
+            false => self.0.plan_cache_misses.inc(),
         }
     }
 

@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pgveil::catalog::indirect::STORED;
 use pgveil::catalog::{Attribute, Function, Relation, RelationKind, Snapshot, Stored, TypeRef};
@@ -13,7 +15,7 @@ use pgveil::ident::{DomainId, KeyVersion, RelationName, RoleName};
 use pgveil::policy::decide::{Bound, Store};
 use pgveil::policy::{Policy, bind, load};
 use pgveil::statement::plan::{ColumnPlan, Outcome, Piece, Plan};
-use pgveil::statement::{ClientEncoding, Context, Reach, analyse};
+use pgveil::statement::{ClientEncoding, Context, PlanCache, Reach, analyse};
 
 const BYTEA: TypeRef = TypeRef {
     oid: 17,
@@ -235,6 +237,7 @@ fn run(case: &Case, snapshot: &Snapshot, bound: &Bound) -> String {
         role: &role,
         standard_conforming_strings: true,
         client_encoding: ClientEncoding::Utf8,
+        cache: None,
     };
     answer(&analyse(&case.sql, &context))
 }
@@ -285,6 +288,94 @@ fn every_case_has_its_answer() {
     assert!(update || wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
+/// All that an outcome says, what its slots are to hold included.
+fn whole(outcome: &Outcome) -> String {
+    let mut text = format!("{outcome:?}");
+    if let Outcome::Plan(plan) = outcome {
+        for piece in plan.pieces() {
+            if let Piece::Slot(slot) = piece {
+                let _ = write!(text, "\nslot {:?}", slot.text.expose());
+            }
+        }
+    }
+    text
+}
+
+/// The text, and the same with other constants: alike ones, and ones that the server would take for another type.
+fn variants(sql: &str) -> Vec<String> {
+    const TEXTS: [&str; 6] = [
+        "'zz'",
+        "''",
+        "'it''s'",
+        "'2020-02-02'",
+        r"E'{a,\\b}'",
+        "$$x$$",
+    ];
+    const NUMBERS: [&str; 6] = [
+        "7",
+        "02",
+        "3000000000",
+        "1.5",
+        "99999999999999999999",
+        "1e5",
+    ];
+    let text = regex::Regex::new(r"E?'(?:[^']|'')*'").expect("a pattern");
+    let number = regex::Regex::new(r"(?<before>^|[^\w$.'])\d+(?:\.\d+)?\b").expect("a pattern");
+    let mut found = vec![sql.to_owned(); 3];
+    for (other, digits) in TEXTS.iter().zip(NUMBERS) {
+        let texts = text.replace_all(sql, regex::NoExpand(other)).into_owned();
+        let numbers = format!("${{before}}{digits}");
+        found.push(number.replace_all(sql, numbers.as_str()).into_owned());
+        found.push(number.replace_all(&texts, numbers.as_str()).into_owned());
+        found.push(texts);
+    }
+    found
+}
+
+/// Whatever is known of a text's shape, a text becomes what its own analysis makes of it.
+#[test]
+fn the_plan_cache_changes_no_answer() {
+    let (mut texts, mut wrong) = (0, Vec::new());
+    let hits = Arc::new(AtomicUsize::new(0));
+    for file in files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases")) {
+        let policy = policy_of(&file);
+        let snapshot = snapshot(&policy);
+        let (bound, _) = bind(&policy, &snapshot, 1, |_| Some(DOMAIN));
+        let mut caches = BTreeMap::new();
+        for case in parse(&std::fs::read_to_string(&file).expect("a case file")) {
+            let role = RoleName::new(case.role.clone());
+            let cache = caches.entry(case.role).or_insert_with(|| {
+                let hits = Arc::clone(&hits);
+                PlanCache::new(move |hit| {
+                    hits.fetch_add(usize::from(hit), Ordering::Relaxed);
+                })
+            });
+            let reach = Reach::new(&snapshot, &bound, &role);
+            let context = |cache| Context {
+                snapshot: &snapshot,
+                bound: &bound,
+                reach: &reach,
+                role: &role,
+                standard_conforming_strings: true,
+                client_encoding: ClientEncoding::Utf8,
+                cache,
+            };
+            for sql in variants(&case.sql) {
+                texts += 1;
+                let alone = whole(&analyse(&sql, &context(None)));
+                let cached = whole(&analyse(&sql, &context(Some(&*cache))));
+                if cached != alone {
+                    wrong.push(format!("{sql}\nalone  {alone}\ncached {cached}"));
+                }
+            }
+        }
+    }
+    let hits = hits.load(Ordering::Relaxed);
+    println!("{texts} texts, {hits} known by their shape");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    assert!(hits * 8 > texts, "{hits} of {texts}");
+}
+
 /// `SELECT E'中\', (SELECT max(notes) FROM contacts) --'`: in GBK the backslash is the second byte of a letter.
 #[test]
 fn s03_a_text_in_another_encoding_is_not_read_as_utf8() {
@@ -300,6 +391,7 @@ fn s03_a_text_in_another_encoding_is_not_read_as_utf8() {
         role: &role,
         standard_conforming_strings: true,
         client_encoding: ClientEncoding::Other,
+        cache: None,
     };
     let outcome = analyse(
         "SELECT E'\u{4e2d}\\', (SELECT max(notes) FROM contacts) --'",
@@ -326,6 +418,7 @@ fn s03_tokens_are_read_in_encodings_of_single_bytes() {
             role: &role,
             standard_conforming_strings: true,
             client_encoding: ClientEncoding::named(b"LATIN9"),
+            cache: None,
         };
         analyse(text, &context)
     };
@@ -397,6 +490,7 @@ fn p10_a_function_that_reads_a_relation_with_an_odd_name_reaches_it() {
         role: &role,
         standard_conforming_strings: true,
         client_encoding: ClientEncoding::Utf8,
+        cache: None,
     };
     let refused = |sql: &str| matches!(analyse(sql, &context), Outcome::Refused(_));
     assert!(refused("SELECT f1()") && refused("SELECT f2()") && refused("SELECT f3()"));

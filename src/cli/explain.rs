@@ -54,6 +54,7 @@ impl Explain {
             role: &role,
             standard_conforming_strings: true,
             client_encoding: ClientEncoding::Utf8,
+            cache: None,
         };
         let outcome = analyse(&self.sql, &context);
         let answer = Answer::new(&outcome);

@@ -171,7 +171,7 @@ impl Database {
         self.view.store(Some(Arc::new(View {
             version,
             counters: View::counters(&bound, metrics),
-            reaches: View::reaches(&policy.policy, &snapshot, &bound),
+            roles: View::roles(&policy.policy, &snapshot, &bound, metrics),
             policy: Arc::clone(policy),
             vault: Vault::new(keyring, &bound, &snapshot),
             snapshot,

@@ -16,7 +16,7 @@ use crate::policy::bind::BindFault;
 use crate::policy::decide::{Bound, Show, Store, Treated};
 use crate::session::{Filled, Formats, Given, Lexing, ParameterTypes, ShowFault, ShownType, Veil};
 use crate::statement::plan::{ColumnPlan, Outcome, ParameterPlan, Piece, Plan, Refusal, Shape};
-use crate::statement::{self, Context, Reach};
+use crate::statement::{self, Context, PlanCache, Reach};
 use crate::types::{LogicalType, TextSettings};
 use crate::values::{self, FillFault, Vault};
 
@@ -40,8 +40,17 @@ pub struct View {
     pub faults: Vec<BindFault>,
     /// what counts the values of each treated attribute, by its relation and number
     pub counters: Counters,
-    /// what each of the policy's roles could reach: computed once, not by every session
-    pub reaches: BTreeMap<RoleName, Arc<Reach>>,
+    /// what each of the policy's roles could reach, and how its texts are rewritten: once for all its sessions
+    pub roles: BTreeMap<RoleName, Arc<RoleReach>>,
+}
+
+/// What one role could reach, and what is known of the texts it sends.
+#[derive(Debug)]
+pub struct RoleReach {
+    /// the names through which it could reach something treated
+    pub reach: Reach,
+    /// how texts are rewritten for it
+    pub cache: PlanCache,
 }
 
 impl View {
@@ -52,15 +61,23 @@ impl View {
         bound.treated().map(|t| (place(t), counters(t))).collect()
     }
 
-    /// What each role of a policy could reach.
-    pub fn reaches(
+    /// What each role of a policy could reach; nothing is known of texts yet.
+    pub fn roles(
         policy: &Policy,
         snapshot: &Snapshot,
         bound: &Bound,
-    ) -> BTreeMap<RoleName, Arc<Reach>> {
+        metrics: &Metrics,
+    ) -> BTreeMap<RoleName, Arc<RoleReach>> {
         let roles = policy.roles().iter().map(|role| role.name());
+        let of = |role: &RoleName| {
+            let metrics = metrics.clone();
+            RoleReach {
+                reach: Reach::new(snapshot, bound, role),
+                cache: PlanCache::new(move |hit| metrics.plan_cache(hit)),
+            }
+        };
         roles
-            .map(|role| (role.clone(), Arc::new(Reach::new(snapshot, bound, role))))
+            .map(|role| (role.clone(), Arc::new(of(role))))
             .collect()
     }
 }
@@ -76,7 +93,7 @@ enum Kind {
     Treated {
         view: Arc<View>,
         role: RoleName,
-        reach: Arc<Reach>,
+        of_role: Arc<RoleReach>,
     },
 }
 
@@ -97,8 +114,12 @@ impl RoleView {
 
     /// A role's view; None when the view's policy has no such role.
     pub fn new(view: Arc<View>, role: RoleName) -> Option<Self> {
-        let reach = Arc::clone(view.reaches.get(&role)?);
-        Some(Self(Kind::Treated { view, role, reach }))
+        let of_role = Arc::clone(view.roles.get(&role)?);
+        Some(Self(Kind::Treated {
+            view,
+            role,
+            of_role,
+        }))
     }
 }
 
@@ -114,16 +135,19 @@ impl Veil for RoleView {
         match &self.0 {
             Kind::Untreated => Outcome::Untouched,
             Kind::Treated {
-                view, role, reach, ..
+                view,
+                role,
+                of_role,
             } => statement::analyse(
                 text,
                 &Context {
                     snapshot: &view.snapshot,
                     bound: &view.bound,
-                    reach,
+                    reach: &of_role.reach,
                     role,
                     standard_conforming_strings: lexing.standard_conforming_strings,
                     client_encoding: lexing.client_encoding,
+                    cache: Some(&of_role.cache),
                 },
             ),
         }
@@ -269,8 +293,9 @@ impl Veil for RoleView {
     fn mentions(&self, text: &str, lexing: Lexing) -> bool {
         match &self.0 {
             Kind::Untreated => false,
-            Kind::Treated { reach, .. } => {
-                statement::mentions(text, reach, lexing.standard_conforming_strings)
+            Kind::Treated { of_role, .. } => {
+                let conforming = lexing.standard_conforming_strings;
+                statement::mentions(text, &of_role.reach, conforming)
             }
         }
     }

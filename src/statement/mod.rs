@@ -3,6 +3,7 @@
 //! Pure: no I/O, no clock, no key. The only user of sqlparser. What is not understood is refused.
 
 mod authorise;
+mod cache;
 mod encoding;
 mod fingerprint;
 mod infer;
@@ -20,6 +21,7 @@ mod verify;
 
 use std::sync::Arc;
 
+pub use self::cache::PlanCache;
 pub use self::encoding::ClientEncoding;
 pub use self::fingerprint::fingerprint;
 pub use self::reach::Reach;
@@ -47,6 +49,8 @@ pub struct Context<'a> {
     pub standard_conforming_strings: bool,
     /// `client_encoding` as the server last reported it
     pub client_encoding: ClientEncoding,
+    /// what is known of texts of the same shape; None: each is analysed
+    pub cache: Option<&'a PlanCache>,
 }
 
 /// Decides what becomes of a text, which may hold several statements.
@@ -91,10 +95,16 @@ fn stages(text: &str, context: &Context<'_>) -> Result<Option<plan::Plan>, Refus
         allow_do_blocks: context.bound.allow_do_blocks.contains(context.role),
         standard_conforming_strings: context.standard_conforming_strings,
     };
-    let resolved = resolve::resolve(text, tokens, &names)?;
-    let inferred = infer::infer(resolved, context.role)?;
-    let authorised = authorise::authorise(inferred, context.role)?;
-    rewrite::rewrite(&authorised, context.role)
+    let analyse = |text: &str, tokens| {
+        let resolved = resolve::resolve(text, tokens, &names)?;
+        let inferred = infer::infer(resolved, context.role)?;
+        let authorised = authorise::authorise(inferred, context.role)?;
+        rewrite::rewrite(&authorised, context.role)
+    };
+    match context.cache {
+        Some(cache) => cache.plan((text, tokens), context.standard_conforming_strings, analyse),
+        None => Ok(analyse(text, tokens)?.map(|(_, plan)| plan)),
+    }
 }
 
 /// A text that is no sequence of tokens to pgveil: the server will say so, unless it could name something treated

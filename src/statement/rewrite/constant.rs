@@ -6,10 +6,10 @@
 use super::{Draft, Edit, Replacement};
 use crate::secret::Secret;
 use crate::statement::infer::{Adapted, Site};
-use crate::statement::lex::TokenKind;
+use crate::statement::lex::{Token, TokenKind};
 use crate::statement::plan::{LiteralSlot, Refusal};
 use crate::statement::refuse;
-use crate::statement::tree::{ConstantKind, Extent};
+use crate::statement::tree::ConstantKind;
 
 /// Emits a slot for every adapted constant, `NULL` for a NULL with its casts.
 pub(super) fn slot_constants(draft: &Draft<'_>) -> Result<Vec<Edit>, Refusal> {
@@ -21,7 +21,12 @@ pub(super) fn slot_constants(draft: &Draft<'_>) -> Result<Vec<Edit>, Refusal> {
         let with = match kind {
             ConstantKind::Null => Replacement::Text("NULL".to_owned()),
             _ if adapted.attribute.is_compared_as_it_lies(draft.role) => Replacement::Same,
-            _ => Replacement::Slot(slot(draft, adapted, tokens)?),
+            _ => {
+                let resolved = &draft.authorised.inferred.resolved;
+                // Said here already, so that what cannot be sealed is refused with all else that is refused.
+                said(&resolved.text, &resolved.tokens[tokens.start..tokens.end])?;
+                Replacement::Slot(slot(draft, adapted), tokens)
+            }
         };
         edits.push(Edit {
             extent: adapted.extent,
@@ -31,7 +36,7 @@ pub(super) fn slot_constants(draft: &Draft<'_>) -> Result<Vec<Edit>, Refusal> {
     Ok(edits)
 }
 
-fn slot(draft: &Draft<'_>, adapted: &Adapted, tokens: Extent) -> Result<LiteralSlot, Refusal> {
+fn slot(draft: &Draft<'_>, adapted: &Adapted) -> LiteralSlot {
     let Adapted {
         attribute,
         extent: _,
@@ -41,15 +46,30 @@ fn slot(draft: &Draft<'_>, adapted: &Adapted, tokens: Extent) -> Result<LiteralS
         assigned,
         listed,
     } = adapted;
-    let resolved = &draft.authorised.inferred.resolved;
-    let mut text = String::new();
-    for token in &resolved.tokens[tokens.start..tokens.end] {
+    LiteralSlot {
+        attribute: attribute.clone(),
+        text: Secret::default(),
+        shape: *shape,
+        cast: *cast,
+        assigned: *assigned,
+        listed: listed.is_some(),
+        token: attribute.is_compared_by_token(draft.role).cloned(),
+    }
+}
+
+/// What the constant of these tokens says, escapes resolved.
+///
+/// # Errors
+/// 0A000 for a constant of a form of its own.
+pub(super) fn said(text: &str, tokens: &[Token]) -> Result<String, Refusal> {
+    let mut said = String::new();
+    for token in tokens {
+        let written = &text[token.start..token.end];
         match &token.kind {
-            TokenKind::Text(value) => text.push_str(value),
-            TokenKind::Number | TokenKind::Symbol
-                if matches!(&resolved.text[token.start..token.end], "(" | ")") => {}
+            TokenKind::Text(value) => said.push_str(value),
+            TokenKind::Number | TokenKind::Symbol if matches!(written, "(" | ")") => {}
             TokenKind::Number | TokenKind::Symbol | TokenKind::Word { .. } => {
-                text.push_str(&resolved.text[token.start..token.end])
+                said.push_str(written);
             }
             TokenKind::OtherText | TokenKind::Parameter(_) => {
                 return Err(refuse::unsupported(
@@ -59,13 +79,5 @@ fn slot(draft: &Draft<'_>, adapted: &Adapted, tokens: Extent) -> Result<LiteralS
             }
         }
     }
-    Ok(LiteralSlot {
-        attribute: attribute.clone(),
-        text: Secret::new(text),
-        shape: *shape,
-        cast: *cast,
-        assigned: *assigned,
-        listed: listed.is_some(),
-        token: attribute.is_compared_by_token(draft.role).cloned(),
-    })
+    Ok(said)
 }

@@ -14,14 +14,16 @@ mod target;
 
 use super::authorise::Authorised;
 use super::infer::Ty;
-use super::plan::{LiteralSlot, ParameterPlan, Piece, Plan, Refusal, StatementPlan};
+use super::lex::Token;
+use super::plan::{ColumnPlan, LiteralSlot, ParameterPlan, Piece, Plan, Refusal, StatementPlan};
 use super::refuse;
 use super::tree::{Extent, Node, Origin, Source};
 use super::verify;
 use crate::ident::{RelationName, RoleName};
+use crate::secret::Secret;
 
 /// A change of the text: tokens of the client's, replaced.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Edit {
     /// the tokens replaced
     pub extent: Extent,
@@ -30,14 +32,24 @@ pub(super) struct Edit {
 }
 
 /// What replaces tokens.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Replacement {
     /// this text (empty: the tokens are dropped)
     Text(String),
-    /// a value sealed or tokenised when the plan is filled
-    Slot(LiteralSlot),
+    /// a value sealed or tokenised when the plan is filled: the constant of these tokens
+    Slot(LiteralSlot, Extent),
     /// what stands there, which the audit does not see
     Same,
+}
+
+/// How a text is rewritten, whatever the constants say that its slots are of: edits of its tokens, and what the plan has
+/// beside the text.
+#[derive(Debug, Clone)]
+pub(super) struct Rewrite {
+    /// in order; their slots hold no constant
+    edits: Vec<Edit>,
+    statements: Vec<StatementPlan>,
+    parameters: Vec<ParameterPlan>,
 }
 
 /// What the rules read.
@@ -63,11 +75,14 @@ const RULES: &[Rule] = &[
     parameter::drop_parameter_casts,
 ];
 
-/// Makes the plan of an authorised statement; None when nothing of it has to change.
+/// Finds how an authorised statement is rewritten, and makes its plan; None when nothing of it has to change.
 ///
 /// # Errors
 /// 0A000 when a postcondition does not hold.
-pub(super) fn rewrite(authorised: &Authorised, role: &RoleName) -> Result<Option<Plan>, Refusal> {
+pub(super) fn rewrite(
+    authorised: &Authorised,
+    role: &RoleName,
+) -> Result<Option<(Rewrite, Plan)>, Refusal> {
     let draft = Draft { authorised, role };
     let mut edits = Vec::new();
     for rule in RULES {
@@ -88,60 +103,91 @@ pub(super) fn rewrite(authorised: &Authorised, role: &RoleName) -> Result<Option
     if edits.is_empty() && parameters.is_empty() && !opens {
         return Ok(None);
     }
-    let plan = assemble(authorised, edits, parameters)?;
+    let rewrite = Rewrite {
+        edits,
+        statements: statements(authorised),
+        parameters,
+    };
+    let resolved = &authorised.inferred.resolved;
+    let plan = rewrite.plan(&resolved.text, &resolved.tokens)?;
     verify::postconditions(authorised, &plan)?;
-    Ok(Some(plan))
+    Ok(Some((rewrite, plan)))
 }
 
 fn same_text(a: &Replacement, b: &Replacement) -> bool {
     matches!((a, b), (Replacement::Text(a), Replacement::Text(b)) if a == b)
 }
 
-fn assemble(
-    authorised: &Authorised,
-    edits: Vec<Edit>,
-    parameters: Vec<ParameterPlan>,
-) -> Result<Plan, Refusal> {
-    let resolved = &authorised.inferred.resolved;
-    let mut pieces = Vec::with_capacity(2 * edits.len() + 1);
-    let mut audit_text = String::with_capacity(resolved.text.len());
-    let mut at = 0;
-    for Edit { extent, with } in edits {
-        let (start, end) = (
-            resolved.tokens[extent.start].start,
-            resolved.tokens[extent.end - 1].end,
-        );
-        if start < at {
-            return Err(refuse::unsupported("two changes at one place", Some(start)));
+impl Rewrite {
+    /// The plan of a text of these tokens.
+    ///
+    /// # Errors
+    /// 0A000 for a constant of a form that cannot be sealed, and where two edits meet.
+    pub(super) fn plan(&self, text: &str, tokens: &[Token]) -> Result<Plan, Refusal> {
+        let mut pieces = Vec::with_capacity(2 * self.edits.len() + 1);
+        let mut audit_text = String::with_capacity(text.len());
+        let mut at = 0;
+        for Edit { extent, with } in &self.edits {
+            let (start, end) = (tokens[extent.start].start, tokens[extent.end - 1].end);
+            if start < at {
+                return Err(refuse::unsupported("two changes at one place", Some(start)));
+            }
+            // White space on both sides: a replaced token must not grow together with its neighbours.
+            pieces.push(Piece::Text(format!("{} ", &text[at..start])));
+            audit_text.push_str(&text[at..start]);
+            match with {
+                Replacement::Text(with) => {
+                    pieces.push(Piece::Text(format!("{with} ")));
+                    audit_text.push_str(&text[start..end]);
+                }
+                Replacement::Slot(slot, constant) => {
+                    let said = constant::said(text, &tokens[constant.start..constant.end])?;
+                    pieces.push(Piece::Slot(LiteralSlot {
+                        text: Secret::new(said),
+                        ..slot.clone()
+                    }));
+                    pieces.push(Piece::Text(" ".to_owned()));
+                    audit_text.push('?');
+                }
+                Replacement::Same => {
+                    pieces.push(Piece::Text(format!("{} ", &text[start..end])));
+                    audit_text.push('?');
+                }
+            }
+            at = end;
         }
-        // White space on both sides: a replaced token must not grow together with its neighbours.
-        pieces.push(Piece::Text(format!("{} ", &resolved.text[at..start])));
-        audit_text.push_str(&resolved.text[at..start]);
-        match with {
-            Replacement::Text(text) => {
-                pieces.push(Piece::Text(format!("{text} ")));
-                audit_text.push_str(&resolved.text[start..end]);
-            }
-            Replacement::Slot(slot) => {
-                pieces.push(Piece::Slot(slot));
-                pieces.push(Piece::Text(" ".to_owned()));
-                audit_text.push('?');
-            }
-            Replacement::Same => {
-                pieces.push(Piece::Text(format!("{} ", &resolved.text[start..end])));
-                audit_text.push('?');
-            }
-        }
-        at = end;
+        pieces.push(Piece::Text(text[at..].to_owned()));
+        audit_text.push_str(&text[at..]);
+        Ok(Plan {
+            pieces,
+            statements: self.statements.clone(),
+            parameters: self.parameters.clone(),
+            audit_text,
+        })
     }
-    pieces.push(Piece::Text(resolved.text[at..].to_owned()));
-    audit_text.push_str(&resolved.text[at..]);
-    Ok(Plan {
-        pieces,
-        statements: statements(authorised),
-        parameters,
-        audit_text,
-    })
+
+    /// Whether the two say the same in every respect.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        // All of it is printed; what is secret is not in it.
+        format!("{self:?}") == format!("{other:?}")
+    }
+
+    /// Bytes it takes, about.
+    pub(super) fn bytes(&self) -> usize {
+        let texts = self.edits.iter().map(|edit| match &edit.with {
+            Replacement::Text(text) => text.len(),
+            Replacement::Slot(..) | Replacement::Same => 0,
+        });
+        let columns = self.statements.iter().filter_map(|s| s.columns.as_ref());
+        size_of::<Self>()
+            + self.edits.len() * size_of::<Edit>()
+            + texts.sum::<usize>()
+            + self.statements.len() * size_of::<StatementPlan>()
+            + columns
+                .map(|c| c.len() * size_of::<ColumnPlan>())
+                .sum::<usize>()
+            + self.parameters.len() * size_of::<ParameterPlan>()
+    }
 }
 
 fn statements(authorised: &Authorised) -> Vec<StatementPlan> {

@@ -87,20 +87,21 @@ impl Site {
             .treated()
             .filter_map(|t| Some((t.name.attribute.clone(), stored(&keyring, t)?)));
         let stored = stored.collect();
-        let reaches = View::reaches(&policy, &snapshot, &bound);
+        let metrics = Metrics::new();
+        let roles = View::roles(&policy, &snapshot, &bound, &metrics);
         let policy = Arc::new(InForce {
             policy,
             version: "fuzz".to_owned(),
         });
         let view = Arc::new(View {
             version: 1,
-            counters: View::counters(&bound, &Metrics::new()),
+            counters: View::counters(&bound, &metrics),
             snapshot,
             policy,
             bound,
             vault,
             faults,
-            reaches,
+            roles,
         });
         Self { view, stored }
     }

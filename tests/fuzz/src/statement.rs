@@ -14,7 +14,7 @@ pub fn body(data: &[u8]) {
     let text = String::from_utf8_lossy(text);
     let role = RoleName::new(ROLES[usize::from(first & 1)]);
     let standard_conforming_strings = first & 2 == 0;
-    let reach = &SITE.view.reaches[&role];
+    let reach = &SITE.view.roles[&role].reach;
     let context = Context {
         snapshot: &SITE.view.snapshot,
         bound: SITE.bound(),
@@ -26,6 +26,7 @@ pub fn body(data: &[u8]) {
             4 => ClientEncoding::SingleByte,
             _ => ClientEncoding::Other,
         },
+        cache: None,
     };
     match analyse(&text, &context) {
         Outcome::Untouched => {

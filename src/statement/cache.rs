@@ -1,0 +1,438 @@
+//! The plan cache: how a text is rewritten, kept by the text's shape, so that the same statement with other constants is
+//! not analysed again.
+//!
+//! A shape is the text's tokens, in which constants at plain places (beside a comparison, in a list of values, behind
+//! LIMIT) count by their form alone; all others count as they are written. A shape is kept when it comes for the second
+//! time, and only where the analysis of the same text *with other constants* gives the same rewriting: whatever depends
+//! on a constant is analysed each time. Refusals are not kept. Holds no text and none of those constants: the key is a
+//! salted digest. One cache belongs to one role's view of one catalog under one policy, and goes with it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+use sha2::{Digest as _, Sha256};
+
+use super::lex::{Token, TokenKind, lex};
+use super::plan::{Plan, Refusal};
+use super::rewrite::Rewrite;
+use crate::limits::{PLAN_CACHE_BYTES_MAX, PLAN_CACHE_TEXT_BYTES_MAX, PLAN_CACHE_TYPICAL_BYTES};
+
+/// What the analysis of one text gives: how it is rewritten, and the plan; None where nothing is.
+pub(super) type Analysed = Result<Option<(Rewrite, Plan)>, Refusal>;
+
+/// A digest of a shape.
+type Key = [u8; 32];
+
+/// What is known of a shape.
+#[derive(Clone)]
+enum Entry {
+    /// it came once
+    Seen,
+    /// its plan depends on its constants
+    Varies,
+    /// nothing in it has to change
+    Untouched,
+    /// it is rewritten so
+    Rewritten(Arc<Rewrite>),
+}
+
+#[derive(Clone)]
+struct Bytes;
+
+impl Weighter<Key, Entry> for Bytes {
+    fn weight(&self, _: &Key, entry: &Entry) -> u64 {
+        let beside = match entry {
+            Entry::Seen | Entry::Varies | Entry::Untouched => 0,
+            Entry::Rewritten(rewrite) => rewrite.bytes(),
+        };
+        (size_of::<Key>() + size_of::<Entry>() + beside) as u64
+    }
+}
+
+/// The rewritings of one role, bounded in bytes.
+pub struct PlanCache {
+    entries: Cache<Key, Entry, Bytes>,
+    salt: [u8; 16],
+    /// hears of every look-up whether it hit
+    heard: Box<dyn Fn(bool) + Send + Sync>,
+}
+
+impl fmt::Debug for PlanCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PlanCache({})", self.entries.len())
+    }
+}
+
+impl PlanCache {
+    /// An empty one; `heard` is told of every look-up whether it hit.
+    pub fn new(heard: impl Fn(bool) + Send + Sync + 'static) -> Self {
+        let items = PLAN_CACHE_BYTES_MAX / PLAN_CACHE_TYPICAL_BYTES;
+        Self {
+            entries: Cache::with_weighter(items, PLAN_CACHE_BYTES_MAX as u64, Bytes),
+            salt: rand::random(),
+            heard: Box::new(heard),
+        }
+    }
+
+    /// The plan of a text, by what is kept of its shape or by its analysis.
+    pub(super) fn plan(
+        &self,
+        (text, tokens): (&str, Vec<Token>),
+        conforming: bool,
+        analyse: impl Fn(&str, Vec<Token>) -> Analysed,
+    ) -> Result<Option<Plan>, Refusal> {
+        if text.len() > PLAN_CACHE_TEXT_BYTES_MAX {
+            return Ok(analyse(text, tokens)?.map(|(_, plan)| plan));
+        }
+        let constants = constants(text, &tokens);
+        let key = self.key((text, &tokens), conforming, &constants);
+        let known = self.entries.get(&key);
+        let hit = matches!(known, Some(Entry::Untouched | Entry::Rewritten(_)));
+        (self.heard)(hit);
+        let other = match known {
+            Some(Entry::Untouched) => return Ok(None),
+            Some(Entry::Rewritten(rewrite)) => return rewrite.plan(text, &tokens).map(Some),
+            Some(Entry::Seen) => Some(with_others(text, &tokens, &constants)),
+            Some(Entry::Varies) | None => None,
+        };
+        let found = analyse(text, tokens)?;
+        match other {
+            Some(other) => {
+                let entry = entry(&found, &other, conforming, analyse);
+                self.entries.insert(key, entry);
+            }
+            None if known.is_none() => self.entries.insert(key, Entry::Seen),
+            None => {}
+        }
+        Ok(found.map(|(_, plan)| plan))
+    }
+
+    fn key(
+        &self,
+        (text, tokens): (&str, &[Token]),
+        conforming: bool,
+        constants: &[Constant],
+    ) -> Key {
+        let mut shape = Vec::with_capacity(text.len() + 2 * tokens.len() + 32);
+        shape.extend_from_slice(&self.salt);
+        shape.push(u8::from(conforming));
+        let mut constants = constants.iter().peekable();
+        for (index, token) in tokens.iter().enumerate() {
+            // No token holds a NUL, so what stands behind one is no part of a token.
+            shape.push(0);
+            match constants.next_if(|constant| constant.index == index) {
+                Some(constant) => shape.extend_from_slice(&[0, constant.form as u8]),
+                None => shape.extend_from_slice(&text.as_bytes()[token.start..token.end]),
+            }
+        }
+        Sha256::digest(&shape).into()
+    }
+}
+
+/// What becomes of a shape that came before: `found` is what `analyse` gave for the text, `other` the text with other
+/// constants.
+fn entry(
+    found: &Option<(Rewrite, Plan)>,
+    other: &str,
+    conforming: bool,
+    analyse: impl Fn(&str, Vec<Token>) -> Analysed,
+) -> Entry {
+    let Ok(tokens) = lex(other, conforming) else {
+        return Entry::Varies;
+    };
+    match (found, analyse(other, tokens)) {
+        (None, Ok(None)) => Entry::Untouched,
+        (Some((rewrite, _)), Ok(Some((same, _)))) if rewrite.is_same(&same) => {
+            Entry::Rewritten(Arc::new(rewrite.clone()))
+        }
+        _ => Entry::Varies,
+    }
+}
+
+/// What of a constant counts: the analysis goes by the type that PostgreSQL gives it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Form {
+    Text,
+    /// an integer that is an `int4`
+    Int4,
+    /// … an `int8`
+    Int8,
+    /// … a `numeric`
+    Large,
+    /// a number with a point or an exponent
+    Decimal,
+}
+
+/// A constant that counts by its form alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Constant {
+    /// its token
+    index: usize,
+    form: Form,
+}
+
+/// The parentheses a token stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Inside {
+    /// a row of VALUES
+    Row,
+    /// the list of an IN
+    List,
+    Other,
+}
+
+/// Symbols right before a constant that is compared or assigned.
+const COMPARISONS: &[&str] = &["=", "<>", "!=", "<", ">", "<=", ">="];
+
+/// Words right before a constant that only counts rows.
+const ROW_COUNTS: &[&str] = &["limit", "offset"];
+
+/// Words right behind a constant that end its expression, or go on with it by AND and OR.
+const ENDS: &[&str] = &[
+    "and",
+    "or",
+    "order",
+    "group",
+    "having",
+    "limit",
+    "offset",
+    "returning",
+    "where",
+    "for",
+    "union",
+    "intersect",
+    "except",
+];
+
+/// Words that may stand in a list of constants.
+const IN_LISTS: &[&str] = &["null", "true", "false", "default"];
+
+/// The constants at places where the analysis does not ask what they say.
+fn constants(text: &str, tokens: &[Token]) -> Vec<Constant> {
+    let written = |token: &Token| &text[token.start..token.end];
+    let word = |at: Option<usize>| match at.and_then(|at| tokens.get(at)).map(|t| &t.kind) {
+        Some(TokenKind::Word {
+            name,
+            quoted: false,
+        }) => Some(name.as_str()),
+        _ => None,
+    };
+    let symbol = |at: Option<usize>| match at.and_then(|at| tokens.get(at)) {
+        Some(token) if token.kind == TokenKind::Symbol => Some(written(token)),
+        _ => None,
+    };
+    let mut found = Vec::new();
+    let mut around: Vec<Inside> = Vec::new();
+    // What the parenthesis right before the token closed.
+    let mut closed = None;
+    for (index, token) in tokens.iter().enumerate() {
+        let before = index.checked_sub(1);
+        let behind = Some(index + 1);
+        let closed_before = closed.take();
+        match &token.kind {
+            TokenKind::Symbol => match written(token) {
+                "(" => around.push(match (word(before), symbol(before)) {
+                    (Some("in"), _) => Inside::List,
+                    (Some("values"), _) => Inside::Row,
+                    (_, Some(",")) if closed_before == Some(Inside::Row) => Inside::Row,
+                    _ => Inside::Other,
+                }),
+                ")" => closed = around.pop(),
+                // One more row may follow.
+                "," => closed = closed_before,
+                _ => {}
+            },
+            TokenKind::Word { name, quoted } => {
+                if (*quoted || !IN_LISTS.contains(&name.as_str()))
+                    && let Some(inside) = around.last_mut()
+                {
+                    *inside = Inside::Other;
+                }
+            }
+            TokenKind::Text(_) | TokenKind::Number => {
+                let listed = matches!(around.last(), Some(Inside::Row | Inside::List))
+                    && matches!(symbol(before), Some("(" | ","))
+                    && matches!(symbol(behind), Some(")" | ","));
+                let compared = symbol(before).is_some_and(|s| COMPARISONS.contains(&s))
+                    || word(before).is_some_and(|w| ROW_COUNTS.contains(&w));
+                let ended = index + 1 == tokens.len()
+                    || matches!(symbol(behind), Some(")" | "," | ";"))
+                    || word(behind).is_some_and(|w| ENDS.contains(&w));
+                if let Some(form) = form(&token.kind, written(token))
+                    && (listed || (compared && ended))
+                {
+                    found.push(Constant { index, form });
+                }
+            }
+            TokenKind::OtherText | TokenKind::Parameter(_) => {}
+        }
+    }
+    found
+}
+
+/// None where more than the form counts: a number that is not written as PostgreSQL would print it is another text.
+fn form(kind: &TokenKind, written: &str) -> Option<Form> {
+    Some(match kind {
+        TokenKind::Number if !written.bytes().all(|b| b.is_ascii_digit()) => Form::Decimal,
+        TokenKind::Number if written.len() > 1 && written.starts_with('0') => return None,
+        TokenKind::Number if written.parse::<i32>().is_ok() => Form::Int4,
+        TokenKind::Number if written.parse::<i64>().is_ok() => Form::Int8,
+        TokenKind::Number => Form::Large,
+        _ => Form::Text,
+    })
+}
+
+/// The text with another constant of the same form in the place of each of these.
+fn with_others(text: &str, tokens: &[Token], constants: &[Constant]) -> String {
+    let mut other = String::with_capacity(text.len());
+    let mut at = 0;
+    for constant in constants {
+        let token = &tokens[constant.index];
+        let written = &text[token.start..token.end];
+        other.push_str(&text[at..token.start]);
+        match constant.form {
+            Form::Text if written == "'a'" => other.push_str("'b'"),
+            Form::Text => other.push_str("'a'"),
+            Form::Int4 | Form::Int8 | Form::Large | Form::Decimal => {
+                let (head, last) = written.split_at(written.len() - 1);
+                other.push_str(head);
+                other.push(match last {
+                    "1" => '2',
+                    // `1.`
+                    "." => '.',
+                    _ => '1',
+                });
+            }
+        }
+        at = token.end;
+    }
+    other.push_str(&text[at..]);
+    other
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// The texts of the constants that count by their form.
+    fn found(text: &str) -> Vec<&str> {
+        let tokens = lex(text, true).expect("tokens");
+        let constants = constants(text, &tokens);
+        constants
+            .iter()
+            .map(|constant| &tokens[constant.index])
+            .map(|token| &text[token.start..token.end])
+            .collect()
+    }
+
+    #[test]
+    fn constants_at_plain_places_count_by_their_form() {
+        for (text, constants) in [
+            ("SELECT a FROM t WHERE b = 'x' AND c > 5", &["'x'", "5"][..]),
+            (
+                "SELECT a FROM t WHERE b IN ('x', 'y') LIMIT 3",
+                &["'x'", "'y'", "3"],
+            ),
+            (
+                "INSERT INTO t VALUES (1, 'a'), (2, NULL), (3, 'c')",
+                &["1", "'a'", "2", "3", "'c'"],
+            ),
+            (
+                "UPDATE t SET a = 1, b = 'x' WHERE c = 2",
+                &["1", "'x'", "2"],
+            ),
+            // What names something, is a place in a list, or belongs to more than its comparison.
+            ("SELECT a, 1 FROM t ORDER BY 1, 2", &[]),
+            (
+                "SELECT a FROM t WHERE b IN (SELECT c FROM u ORDER BY 1, 2)",
+                &[],
+            ),
+            ("SELECT nextval('s'), f('x', 1)", &[]),
+            ("SELECT a FROM t WHERE b = 'x'::regclass", &[]),
+            ("SELECT a FROM t WHERE b = 1 + 2 AND c = -3", &[]),
+            ("SELECT a FROM t WHERE b = date '2020-01-01'", &[]),
+            ("SELECT a FROM t WHERE b = 'x' COLLATE \"C\"", &[]),
+            ("INSERT INTO t VALUES (f('a'), 'b')", &[]),
+            ("SELECT a FROM t FETCH FIRST 5 ROWS ONLY", &[]),
+            ("SELECT a FROM t WHERE b = 042", &[]),
+        ] {
+            assert_eq!(found(text), constants, "{text}");
+        }
+    }
+
+    #[test]
+    fn another_constant_has_the_same_form() {
+        for (constant, other) in [
+            ("'x'", "'a'"),
+            ("'a'", "'b'"),
+            ("1", "2"),
+            ("20", "21"),
+            ("2147483647", "2147483641"),
+            ("3000000000", "3000000001"),
+            ("1.5", "1.1"),
+            ("1.", "1."),
+            ("1e1", "1e2"),
+        ] {
+            let text = format!("SELECT a FROM t WHERE b = {constant}");
+            let tokens = lex(&text, true).expect("tokens");
+            let constants = constants(&text, &tokens);
+            let changed = with_others(&text, &tokens, &constants);
+            assert_eq!(changed, format!("SELECT a FROM t WHERE b = {other}"));
+            let tokens = lex(&changed, true).expect("tokens");
+            assert_eq!(super::constants(&changed, &tokens), constants);
+        }
+    }
+
+    /// How often a cache had these texts analysed; what is analysed becomes nothing else.
+    fn analysed(texts: &[&str]) -> usize {
+        let cache = PlanCache::new(|_| ());
+        let analysed = AtomicUsize::new(0);
+        for text in texts {
+            let tokens = lex(text, true).expect("tokens");
+            let plan = cache.plan((text, tokens), true, |_, _| {
+                analysed.fetch_add(1, Ordering::Relaxed);
+                Ok(None)
+            });
+            assert!(matches!(plan, Ok(None)));
+        }
+        analysed.into_inner()
+    }
+
+    #[test]
+    fn a_shape_is_known_from_its_second_time_on() {
+        let of = |constant: &str| format!("SELECT a FROM t WHERE b = {constant}");
+        let texts = ["1", "2", "3", "4"].map(of);
+        // Once; again, and with another constant; and never after that.
+        assert_eq!(analysed(&texts.each_ref().map(String::as_str)), 3);
+        // Other forms are other shapes.
+        let texts = ["1", "3000000000", "1.5", "'x'", "99999999999999999999"].map(of);
+        assert_eq!(analysed(&texts.each_ref().map(String::as_str)), 5);
+        // Constants elsewhere are part of the shape.
+        let texts = ["SELECT f(1)", "SELECT f(2)", "SELECT f(3)"];
+        assert_eq!(analysed(&texts), 3);
+    }
+
+    #[test]
+    fn long_texts_are_not_kept() {
+        let text = format!("SELECT a FROM t WHERE b IN ({}1)", "1, ".repeat(10_000));
+        assert_eq!(analysed(&[&text, &text, &text, &text]), 4);
+    }
+
+    #[test]
+    fn it_stays_within_its_bytes() {
+        let cache = PlanCache::new(|_| ());
+        for n in 0..200_000 {
+            let text = format!("SELECT c{n}");
+            let tokens = lex(&text, true).expect("tokens");
+            let plan = cache.plan((&text, tokens), true, |_, _| Ok(None));
+            assert!(matches!(plan, Ok(None)));
+        }
+        assert!(cache.entries.weight() <= PLAN_CACHE_BYTES_MAX as u64);
+        assert!(cache.entries.len() < 200_000);
+    }
+}
