@@ -115,7 +115,7 @@ impl Treatment {
             shape,
             cast: None,
             assigned,
-            listed: Vec::new(),
+            listed: Arc::default(),
             token: None,
         }
     }

@@ -144,7 +144,7 @@ fn entry(
     };
     match (found, analyse(other, tokens)) {
         (None, Ok(None)) => Entry::Untouched,
-        (Some((rewrite, _)), Ok(Some((same, _)))) if rewrite.is_same(&same) => {
+        (Some((rewrite, _)), Ok(Some((same, _)))) if *rewrite == same => {
             Entry::Rewritten(Arc::new(rewrite.clone()))
         }
         _ => Entry::Varies,

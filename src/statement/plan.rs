@@ -56,7 +56,7 @@ pub enum Piece {
 }
 
 /// A literal of the client's that meets a treated attribute.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LiteralSlot {
     /// the attribute it meets
     pub attribute: Arc<Treated>,
@@ -84,7 +84,7 @@ pub enum Shape {
 }
 
 /// A parameter `$n` that meets a treated attribute.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ParameterPlan {
     /// n, from 1
     pub number: u16,
@@ -96,14 +96,15 @@ pub struct ParameterPlan {
     pub cast: Option<(u32, i32)>,
     /// as in [`LiteralSlot`]
     pub assigned: bool,
-    /// the parameters of the IN list that it stands in, itself among them; empty where it stands alone
-    pub listed: Vec<u16>,
+    /// the parameters of the IN list that it stands in, itself among them, one list for all of them; empty where it stands
+    /// alone
+    pub listed: Arc<[u16]>,
     /// as in [`LiteralSlot`]
     pub token: Option<TokenFormat>,
 }
 
 /// What one statement of the text does.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StatementPlan {
     /// `SELECT`, `INSERT`, `UPDATE`, `DELETE`, … for audit and metrics
     pub kind: &'static str,
@@ -115,7 +116,7 @@ pub struct StatementPlan {
 }
 
 /// What happens to one result column.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum ColumnPlan {
     /// The server's bytes go to the client. If RowDescription says it is a treated attribute that this role
     /// does not see plain from plain storage, the result stops (the net under the rope) — unless

@@ -249,13 +249,11 @@ pub(super) fn unsupported_format() -> ValueFault {
 /// The type that PostgreSQL gives the elements of a list with a parameter in it: the column's, unless one of them is of a
 /// wider one, which a float4 or an integer gives way to (`select_common_type`). None for a parameter that stands alone.
 pub fn list_type(plan: &ParameterPlan, declared: &[u32]) -> Option<LogicalType> {
-    let of = |number: &u16| {
-        declared
-            .get(usize::from(*number).saturating_sub(1))
-            .copied()
+    let has = |oid: u32| {
+        let of = |number: &u16| declared.get(usize::from(*number).saturating_sub(1));
+        // Asked for every parameter of a list: where none at all is of the type, the list is not looked through.
+        declared.contains(&oid) && plan.listed.iter().any(|number| of(number) == Some(&oid))
     };
-    let types: Vec<u32> = plan.listed.iter().filter_map(of).collect();
-    let has = |oid| types.contains(&oid);
     match plan.attribute.logical {
         _ if plan.listed.is_empty() => None,
         LogicalType::Float4 if has(oid::FLOAT8) => Some(LogicalType::Float8),

@@ -170,7 +170,7 @@ impl World {
             shape,
             cast: None,
             assigned,
-            listed: Vec::new(),
+            listed: Arc::default(),
             token: None,
         }
     }

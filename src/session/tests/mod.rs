@@ -55,7 +55,7 @@ fn plan(text: &str) -> Plan {
                 shape: Shape::Value,
                 cast: None,
                 assigned: true,
-                listed: Vec::new(),
+                listed: Arc::default(),
                 token: None,
             }];
         }

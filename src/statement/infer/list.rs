@@ -3,6 +3,8 @@
 //! SQL: `f IN (0.1, 2)` compares a float4 with two float4, `f = 0.1` compares it with a float8: the elements of a list
 //! of several have one type with the left side.
 
+use std::sync::Arc;
+
 use super::{Inference, Ty};
 use crate::policy::decide::Treated;
 use crate::statement::plan::{Refusal, Shape};
@@ -54,9 +56,10 @@ impl Inference<'_> {
         let Some(parameters) = has_one_type(list, logical) else {
             return;
         };
+        let parameters: Arc<[u16]> = parameters.into();
         for first in list.iter().filter_map(Expr::extent).map(|e| e.start) {
             if let Some(adapted) = self.found.adapted.get_mut(&first) {
-                adapted.listed = Some(parameters.clone());
+                adapted.listed = Some(Arc::clone(&parameters));
             }
         }
     }

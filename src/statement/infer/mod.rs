@@ -67,7 +67,7 @@ pub(super) struct Adapted {
     /// assigned, not compared
     pub assigned: bool,
     /// the parameters of the list of several constants or parameters that it stands in; None where it stands alone
-    pub listed: Option<Vec<u16>>,
+    pub listed: Option<Arc<[u16]>>,
 }
 
 /// What stands at an adapted site.

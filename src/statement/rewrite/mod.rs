@@ -23,7 +23,7 @@ use crate::ident::{RelationName, RoleName};
 use crate::secret::Secret;
 
 /// A change of the text: tokens of the client's, replaced.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Edit {
     /// the tokens replaced
     pub extent: Extent,
@@ -32,7 +32,7 @@ pub(super) struct Edit {
 }
 
 /// What replaces tokens.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Replacement {
     /// this text (empty: the tokens are dropped)
     Text(String),
@@ -44,7 +44,7 @@ pub(super) enum Replacement {
 
 /// How a text is rewritten, whatever the constants say that its slots are of: edits of its tokens, and what the plan has
 /// beside the text.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Rewrite {
     /// in order; their slots hold no constant
     edits: Vec<Edit>,
@@ -164,12 +164,6 @@ impl Rewrite {
             parameters: self.parameters.clone(),
             audit_text,
         })
-    }
-
-    /// Whether the two say the same in every respect.
-    pub(super) fn is_same(&self, other: &Self) -> bool {
-        // All of it is printed; what is secret is not in it.
-        format!("{self:?}") == format!("{other:?}")
     }
 
     /// Bytes it takes, about.

@@ -25,15 +25,38 @@ pub(super) fn date(days: i64, style: DateStyle) -> String {
     let day = day_of(days);
     let (year, era) = year_and_era(day.year);
     let Day { month, day, .. } = day;
-    let text = match (style.form, style.order) {
-        (Form::Iso, _) => format!("{year:04}-{month:02}-{day:02}"),
-        (Form::Sql, Order::Dmy) => format!("{day:02}/{month:02}/{year:04}"),
-        (Form::Sql, _) => format!("{month:02}/{day:02}/{year:04}"),
-        (Form::German, _) => format!("{day:02}.{month:02}.{year:04}"),
-        (Form::Postgres, Order::Dmy) => format!("{day:02}-{month:02}-{year:04}"),
-        (Form::Postgres, _) => format!("{month:02}-{day:02}-{year:04}"),
+    let (year, month, day) = ((year, 4), (month, 2), (day, 2));
+    let (between, parts) = match (style.form, style.order) {
+        (Form::Iso, _) => ('-', [year, month, day]),
+        (Form::Sql, Order::Dmy) => ('/', [day, month, year]),
+        (Form::Sql, _) => ('/', [month, day, year]),
+        (Form::German, _) => ('.', [day, month, year]),
+        (Form::Postgres, Order::Dmy) => ('-', [day, month, year]),
+        (Form::Postgres, _) => ('-', [month, day, year]),
     };
-    text + era
+    let mut text = String::with_capacity("2000-01-01 00:00:00.000000+00 BC".len());
+    push_joined(&mut text, between, parts);
+    text.push_str(era);
+    text
+}
+
+/// Numbers of at least so many digits each. Every value of a long result comes by here, and `format!` takes longer than
+/// opening the value did.
+fn push_joined<const N: usize>(text: &mut String, between: char, parts: [(i64, usize); N]) {
+    for (index, (number, digits)) in parts.into_iter().enumerate() {
+        if index > 0 {
+            text.push(between);
+        }
+        let mut buffer = [b'0'; 20];
+        let mut rest = number.unsigned_abs();
+        let mut start = buffer.len();
+        while rest > 0 || buffer.len() - start < digits {
+            start -= 1;
+            buffer[start] = b"0123456789"[usize::try_from(rest % 10).unwrap_or_default()];
+            rest /= 10;
+        }
+        text.extend(buffer[start..].iter().map(|&digit| char::from(digit)));
+    }
 }
 
 /// A local timestamp, in seconds since 2000-01-01 and microseconds; the zone, where there is one, behind it.
@@ -71,9 +94,13 @@ pub(super) fn timestamp(
         };
         return format!("{weekday} {day_and_month} {time} {year:04}{zone}{era}");
     }
-    let date = date(days, style);
-    let date = date.strip_suffix(era).unwrap_or(&date);
-    format!("{date} {time}{zone}{era}")
+    let mut text = date(days, style);
+    text.truncate(text.len() - era.len());
+    text.push(' ');
+    for part in [time.as_str(), zone.as_str(), era] {
+        text.push_str(part);
+    }
+    text
 }
 
 /// The year as it is written, and what stands at the end of the text for it.
@@ -88,7 +115,8 @@ fn year_and_era(year: i64) -> (i64, &'static str) {
 /// `hh:mm:ss`, and the fraction without the zeros at its end.
 pub(super) fn time(second: i64, microsecond: i64) -> String {
     let (hour, minute) = (second / 3600, second / 60 % 60);
-    let mut shown = format!("{hour:02}:{minute:02}:{:02}", second % 60);
+    let mut shown = String::with_capacity("00:00:00.000000".len());
+    push_joined(&mut shown, ':', [(hour, 2), (minute, 2), (second % 60, 2)]);
     let microsecond = microsecond.clamp(0, SECOND_US - 1);
     if microsecond != 0 {
         shown.push_str(format!(".{microsecond:06}").trim_end_matches('0'));
