@@ -376,6 +376,45 @@ fn the_plan_cache_changes_no_answer() {
     assert!(hits * 8 > texts, "{hits} of {texts}");
 }
 
+/// How often a cache knew these texts.
+fn hits(texts: &[&str]) -> usize {
+    let policy = policy();
+    let snapshot = snapshot(&policy);
+    let (bound, _) = bind(&policy, &snapshot, 1, |_| Some(DOMAIN));
+    let role = RoleName::new("app");
+    let reach = Reach::new(&snapshot, &bound, &role);
+    let hits = Arc::new(AtomicUsize::new(0));
+    let heard = Arc::clone(&hits);
+    let cache = PlanCache::new(move |hit| {
+        heard.fetch_add(usize::from(hit), Ordering::Relaxed);
+    });
+    for text in texts {
+        let outcome = analyse(
+            text,
+            &Context {
+                snapshot: &snapshot,
+                bound: &bound,
+                reach: &reach,
+                role: &role,
+                standard_conforming_strings: true,
+                client_encoding: ClientEncoding::Utf8,
+                cache: Some(&cache),
+            },
+        );
+        assert!(matches!(outcome, Outcome::Plan(_)), "{text}");
+    }
+    hits.load(Ordering::Relaxed)
+}
+
+#[test]
+fn queries_of_one_shape_are_known_and_texts_with_more_in_them_are_not() {
+    let of = |mail: &str| format!("SELECT id, email FROM contacts WHERE email = '{mail}'");
+    let texts = ["a@b.c", "d@e.f", "g@h.i", "j@k.l"].map(of);
+    assert_eq!(hits(&texts.each_ref().map(String::as_str)), 2);
+    let text = "SET work_mem = '4MB'; SELECT email FROM contacts WHERE email = 'a@b.c'";
+    assert_eq!(hits(&[text; 4]), 0);
+}
+
 /// `SELECT E'中\', (SELECT max(notes) FROM contacts) --'`: in GBK the backslash is the second byte of a letter.
 #[test]
 fn s03_a_text_in_another_encoding_is_not_read_as_utf8() {

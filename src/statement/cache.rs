@@ -4,7 +4,7 @@
 //! A shape is the text's tokens, in which constants at plain places (beside a comparison, in a list of values, behind
 //! LIMIT) count by their form alone; all others count as they are written. A shape is kept when it comes for the second
 //! time, and only where the analysis of the same text *with other constants* gives the same rewriting: whatever depends
-//! on a constant is analysed each time. Refusals are not kept. Holds no text and none of those constants: the key is a
+//! on a constant is analysed each time, and so is a text with more in it than queries. Refusals are not kept. Holds no text and none of those constants: the key is a
 //! salted digest. One cache belongs to one role's view of one catalog under one policy, and goes with it.
 
 use std::fmt;

@@ -101,7 +101,10 @@ fn stages(text: &str, context: &Context<'_>) -> Result<Option<plan::Plan>, Refus
         let authorised = authorise::authorise(inferred, context.role)?;
         rewrite::rewrite(&authorised, context.role)
     };
-    match context.cache {
+    // What else a text holds (a SET, a DO) may ask what a constant says.
+    let queries = statements(text, &tokens)
+        .all(|tokens| matches!(utility::kind(text, tokens), Some(Kind::Dml(_))));
+    match context.cache.filter(|_| queries) {
         Some(cache) => cache.plan((text, tokens), context.standard_conforming_strings, analyse),
         None => Ok(analyse(text, tokens)?.map(|(_, plan)| plan)),
     }
