@@ -485,6 +485,47 @@ fn s03_tokens_are_read_in_encodings_of_single_bytes() {
     assert!(matches!(outcome(&relations, plain), Outcome::Refused(_)));
 }
 
+/// A column that the policy names and the table does not have may stand in it under another name: a view of the table
+/// may show it.
+#[test]
+fn p08_a_view_of_a_table_that_lacks_a_treated_column_is_refused() {
+    let text = "version: 1\nroles:\n  - { name: support, match: { user: support } }\ntables:\n  \
+                public.accounts:\n    columns:\n      gone: { show: { support: { mask: redact } } }\n";
+    let policy = load("gone.yaml", text).expect("a policy").policy;
+    let mut relations = snapshot(&policy).relations().to_vec();
+    let accounts = relations.iter().find(|r| r.name.name == "accounts");
+    let accounts = accounts.expect("accounts").oid;
+    relations.push(Relation {
+        oid: 900,
+        name: RelationName::new("public", "accounts_v"),
+        kind: RelationKind::View,
+        attributes: Vec::new(),
+        primary_key: Vec::new(),
+        reaches: vec![accounts],
+        calls: Vec::new(),
+    });
+    let snapshot = Snapshot::new(1, relations, Vec::new());
+    let (bound, faults) = bind(&policy, &snapshot, 1, |_| Some(DOMAIN));
+    assert_eq!(faults.len(), 1);
+    let role = RoleName::new("support");
+    let context = Context {
+        snapshot: &snapshot,
+        bound: &bound,
+        reach: &Reach::new(&snapshot, &bound, &role),
+        role: &role,
+        standard_conforming_strings: true,
+        client_encoding: ClientEncoding::Utf8,
+        cache: None,
+    };
+    for text in ["SELECT * FROM accounts", "SELECT * FROM accounts_v"] {
+        let outcome = analyse(text, &context);
+        assert!(
+            matches!(outcome, Outcome::Refused(_)),
+            "{text}: {outcome:?}"
+        );
+    }
+}
+
 /// Names that are no lower-case words are found in a function's body too.
 #[test]
 fn p10_a_function_that_reads_a_relation_with_an_odd_name_reaches_it() {

@@ -417,6 +417,73 @@ mod tests {
         assert_eq!(analysed(&texts), 3);
     }
 
+    /// What a text becomes whose analysis goes by the constant: another rewriting, or none, or a refusal.
+    fn by_constant(text: &str, of: impl Fn(&str) -> Analysed) -> usize {
+        let cache = PlanCache::new(|_| ());
+        let analysed = AtomicUsize::new(0);
+        for _ in 0..5 {
+            let tokens = lex(text, true).expect("tokens");
+            let plan = cache.plan((text, tokens), true, |text, _| {
+                analysed.fetch_add(1, Ordering::Relaxed);
+                of(text)
+            });
+            assert!(plan.is_ok());
+        }
+        analysed.into_inner()
+    }
+
+    #[test]
+    fn what_depends_on_a_constant_is_analysed_each_time() {
+        const TEXT: &str = "SELECT a FROM t WHERE b = 1";
+        let edited = |text: &str, token: usize| {
+            let rewrite = Rewrite::dropping(token);
+            let tokens = lex(text, true).expect("tokens");
+            let plan = rewrite.plan(text, &tokens)?;
+            Ok(Some((rewrite, plan)))
+        };
+        let refused = || Err(super::super::refuse::unsupported("two", None));
+        // Once, again and with another constant, and never after that.
+        assert_eq!(by_constant(TEXT, |text| edited(text, 2)), 3);
+        // The other one is only tried once.
+        for of in [
+            &(|text: &str| edited(text, if text == TEXT { 2 } else { 3 }))
+                as &dyn Fn(&str) -> Analysed,
+            &|text| {
+                if text == TEXT {
+                    edited(text, 2)
+                } else {
+                    Ok(None)
+                }
+            },
+            &|text| {
+                if text == TEXT {
+                    Ok(None)
+                } else {
+                    edited(text, 2)
+                }
+            },
+            &|text| if text == TEXT { Ok(None) } else { refused() },
+        ] {
+            assert_eq!(by_constant(TEXT, of), 6);
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_lexed_otherwise_is_another_shape() {
+        let cache = PlanCache::new(|_| ());
+        let text = r"SELECT a FROM t WHERE b = f('a\b')";
+        for (conforming, known) in [(true, false), (true, false), (true, true), (false, false)] {
+            let analysed = AtomicUsize::new(0);
+            let tokens = lex(text, conforming).expect("tokens");
+            let plan = cache.plan((text, tokens), conforming, |_, _| {
+                analysed.fetch_add(1, Ordering::Relaxed);
+                Ok(None)
+            });
+            assert!(matches!(plan, Ok(None)));
+            assert_eq!(analysed.into_inner() == 0, known);
+        }
+    }
+
     #[test]
     fn long_texts_are_not_kept() {
         let text = format!("SELECT a FROM t WHERE b IN ({}1)", "1, ".repeat(10_000));

@@ -52,6 +52,23 @@ pub(super) struct Rewrite {
     parameters: Vec<ParameterPlan>,
 }
 
+#[cfg(test)]
+impl Rewrite {
+    /// One that drops a token.
+    pub(super) fn dropping(token: usize) -> Self {
+        let extent = Extent {
+            start: token,
+            end: token + 1,
+        };
+        let with = Replacement::Text(String::new());
+        Self {
+            edits: vec![Edit { extent, with }],
+            statements: Vec::new(),
+            parameters: Vec::new(),
+        }
+    }
+}
+
 /// What the rules read.
 pub(super) struct Draft<'a> {
     /// the authorised statement
