@@ -30,8 +30,8 @@ pub enum CatalogFault {
 }
 
 impl CatalogFault {
-    /// Whether the server's own functions (`pg_get_ruledef` and its like) may have looked for what another session has
-    /// dropped meanwhile: they look past the snapshot, and call what is gone an internal error.
+    /// Whether the server's own function that prints a CHECK may have looked for what another session has dropped
+    /// meanwhile: it looks past the snapshot, and calls what is gone an internal error.
     fn is_of_the_moment(&self) -> bool {
         matches!(self, Self::Server(fault) if fault.sqlstate.as_deref() == Some("XX000"))
     }
