@@ -255,6 +255,18 @@ pub const AUDIT_BATCH_MAX: usize = 1024;
 /// Milliseconds for which the audit's writer lets records come together that nobody waits for.
 pub const AUDIT_LINGER_MS: u64 = 5;
 
+/// Microseconds a write of the audit may take on a session's own thread; after a slower one the writer's thread writes.
+pub const AUDIT_QUICK_US: u64 = 1_000;
+
+/// Records that a session writes on its own thread at once; more are left to the writer's thread.
+pub const AUDIT_AT_ONCE_MAX: usize = 32;
+
+/// Batches the writer's thread writes before a sync that is due, while there is somebody who waits.
+pub const AUDIT_PASSES_MAX: usize = 16;
+
+/// Milliseconds for which the disk counts as slow after a slow write.
+pub const AUDIT_SLOW_MS: u64 = 10_000;
+
 /// Milliseconds between two syncs of the audit with `sync = "interval"`.
 pub const AUDIT_SYNC_MS: u64 = 100;
 

@@ -52,26 +52,43 @@ fn path(directory: &Path, file: u64) -> PathBuf {
     directory.join(format!("anchors-{file:08}.jsonl"))
 }
 
-/// Appends an anchor and forces it to the disk.
-///
-/// # Errors
-/// [`AuditFault::Io`].
-pub(super) fn write(directory: &Path, anchor: &Anchor, chain: &Chain) -> Result<(), AuditFault> {
-    let path = path(directory, anchor.file);
-    let mut text = Vec::new();
-    line::append(&mut text, anchor, CodeKey::Signature, |body| {
-        chain.sign_anchor(body)
-    });
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(&path)
-        .and_then(|mut file| {
-            file.write_all(&text)?;
-            file.sync_data()
-        })
-        .map_err(|error| io_fault("write", &path, &error))
+/// A signed anchor that is not yet written.
+pub(super) struct Ready {
+    path: PathBuf,
+    line: Vec<u8>,
+}
+
+impl Anchor {
+    /// Signs it with the chain, which must stand at its position.
+    pub(super) fn sign(&self, directory: &Path, chain: &Chain) -> Ready {
+        let mut line = Vec::new();
+        line::append(&mut line, self, CodeKey::Signature, |body| {
+            chain.sign_anchor(body)
+        });
+        Ready {
+            path: path(directory, self.file),
+            line,
+        }
+    }
+}
+
+impl Ready {
+    /// Appends it to the anchors, and forces it to the disk.
+    ///
+    /// # Errors
+    /// [`AuditFault::Io`].
+    pub(super) fn write(&self) -> Result<(), AuditFault> {
+        OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(&self.path)
+            .and_then(|mut file| {
+                file.write_all(&self.line)?;
+                file.sync_data()
+            })
+            .map_err(|error| io_fault("write", &self.path, &error))
+    }
 }
 
 /// Reads all anchors of a directory, by file, in order of position. The second value is how many lines are no

@@ -1,8 +1,9 @@
 //! The audit: every statement, login and change of keys on record, in files whose chain shows any later change.
 //!
-//! Sessions hand records to a [`Recorder`]; one thread writes them. A statement on a treated attribute gets two
-//! records: `begin` is written before the statement is sent, `end` names it. Nothing is dropped: a full queue makes
-//! sessions wait, a disk that takes nothing makes [`Recorder::begin`] fail, and the statement is refused.
+//! Sessions hand records to a [`Recorder`]; one writer, with a thread of its own, puts them into the file. A statement on
+//! a treated attribute gets two records: `begin` is written before the statement is sent, on the session's own thread
+//! while the disk is quick; `end` names it. Nothing is dropped: a full queue makes sessions wait, a disk that takes
+//! nothing makes [`Recorder::begin`] fail, and the statement is refused.
 //!
 //! Knows records, files and the chain's keys. Knows no policy and no plain value of a treated attribute: statement
 //! texts come with such literals removed, and parameters are recorded by number and type only.
@@ -28,8 +29,8 @@ mod writer;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, oneshot};
@@ -125,6 +126,7 @@ impl Settings {
 #[derive(Clone)]
 pub struct Recorder {
     queue: queue::Sender<Message>,
+    writer: writer::Shared,
     /// KiB of records that may wait
     room: Arc<Semaphore>,
     state: Arc<State>,
@@ -181,12 +183,15 @@ impl Recorder {
         let sync = settings.sync;
         let series = Series::start(settings, keyring, medium)?;
         let writer = Writer::new(series, sync, Arc::clone(&state));
+        let writer = Arc::new(Mutex::new(Some(writer)));
+        let shared = Arc::clone(&writer);
         std::thread::Builder::new()
             .name("audit".to_owned())
-            .spawn(move || writer.run(&incoming))
+            .spawn(move || Writer::run(&shared, &incoming))
             .map_err(|error| io_fault("start the writer for", Path::new("audit"), &error))?;
         Ok(Self {
             queue,
+            writer,
             room: Arc::new(Semaphore::new(AUDIT_QUEUE_KIB as usize)),
             state,
         })
@@ -221,7 +226,11 @@ impl Recorder {
     pub async fn written(&self, record: Record) -> Result<u64, AuditFault> {
         self.check()?;
         let (ack, answer) = oneshot::channel();
-        self.enqueue(record, None, Some(ack)).await?;
+        let mut entry = self.entry(record, None).await?;
+        entry.ack = Some(ack);
+        let hurried = self.queue.hurry(Message::Entry(entry));
+        self.sent(hurried)?;
+        Writer::attend(&self.writer, &self.queue);
         answer.await.map_err(|_| AuditFault::Closed)?
     }
 
@@ -231,7 +240,7 @@ impl Recorder {
     /// # Errors
     /// [`AuditFault::Closed`].
     pub async fn end(&self, begin: u64, record: Record) -> Result<(), AuditFault> {
-        self.enqueue(record, Some(begin), None).await
+        self.send(self.entry(record, Some(begin)).await?)
     }
 
     /// Records what happened: a statement on nothing treated, a refusal, a login. Waits for room in the queue, not
@@ -240,7 +249,7 @@ impl Recorder {
     /// # Errors
     /// [`AuditFault::Closed`].
     pub async fn record(&self, record: Record) -> Result<(), AuditFault> {
-        self.enqueue(record, None, None).await
+        self.send(self.entry(record, None).await?)
     }
 
     /// Writes what is queued, signs the head, and ends the writer. Later records find it closed.
@@ -250,17 +259,18 @@ impl Recorder {
     pub async fn close(&self) -> Result<(), AuditFault> {
         let (ack, answer) = oneshot::channel();
         self.queue
-            .send(Message::Close(ack), true)
+            .hurry(Message::Close(ack))
             .map_err(|_| AuditFault::Closed)?;
+        self.queue.call();
         answer.await.map_err(|_| AuditFault::Closed)?
     }
 
-    async fn enqueue(
+    /// The record with the room it takes, waited for.
+    async fn entry(
         &self,
         mut record: Record,
         begin: Option<u64>,
-        ack: Option<oneshot::Sender<Result<u64, AuditFault>>>,
-    ) -> Result<(), AuditFault> {
+    ) -> Result<Box<Entry>, AuditFault> {
         let time = Timestamp::now();
         record.bound();
         let kib = record.queued_kib().min(AUDIT_QUEUE_KIB);
@@ -268,21 +278,25 @@ impl Recorder {
             .acquire_many_owned(kib)
             .await
             .map_err(|_| AuditFault::Closed)?;
-        let entry = Box::new(Entry {
+        self.state.lag(1);
+        Ok(Box::new(Entry {
             time,
             begin,
             record,
-            ack,
+            ack: None,
             _room: room,
-        });
-        self.state.lag(1);
-        let is_awaited = entry.ack.is_some();
-        self.queue
-            .send(Message::Entry(entry), is_awaited)
-            .map_err(|_| {
-                self.state.lag(-1);
-                AuditFault::Closed
-            })
+        }))
+    }
+
+    fn send(&self, entry: Box<Entry>) -> Result<(), AuditFault> {
+        self.sent(self.queue.send(Message::Entry(entry)))
+    }
+
+    fn sent(&self, sent: Result<(), Message>) -> Result<(), AuditFault> {
+        sent.map_err(|_| {
+            self.state.lag(-1);
+            AuditFault::Closed
+        })
     }
 }
 

@@ -1,18 +1,17 @@
-//! The queue between sessions and the writer: what somebody waits for wakes the writer at once, everything else waits a
-//! moment for company.
+//! The queue between sessions and the writer.
 //!
-//! To wake a thread costs more than to write a record, so that a record by itself is not worth it. Knows who waits, and
-//! nothing of what is in a record.
+//! What somebody waits for is hurried; everything else lingers for company, because to wake a thread costs more than to
+//! write a record. Knows who waits, and nothing of what is in a record.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::limits::{AUDIT_BATCH_MAX, AUDIT_LINGER_MS};
 
-/// The sessions' end. The writer is told when the last of them is dropped.
+/// The sessions' end. The writer's thread is told when the last of them is dropped.
 pub(super) struct Sender<T>(Arc<Shared<T>>);
 
-/// The writer's end.
+/// The end of the writer's thread.
 pub(super) struct Receiver<T>(Arc<Shared<T>>);
 
 struct Shared<T> {
@@ -24,22 +23,22 @@ struct State<T> {
     messages: Vec<T>,
     /// when the oldest of them came
     since: Option<Instant>,
-    /// they are to be taken at once
-    urgent: bool,
-    /// the writer waits, and is not woken yet
+    /// somebody waits for one of them
+    hurried: bool,
+    /// the thread is to look after them, or after what is due
+    called: bool,
+    /// the thread waits, and is not woken yet
     asleep: bool,
     senders: usize,
     closed: bool,
 }
 
-/// What the writer gets.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Received<T> {
-    /// in the order they were sent; at least one
-    Messages(Vec<T>),
-    /// nothing until then
+/// Why the thread's wait is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Waited {
+    /// it was called, something has lingered for long enough, or something else is due
     Due,
-    /// nothing, and nobody is left to send
+    /// nobody is left to send
     Disconnected,
 }
 
@@ -49,7 +48,8 @@ pub(super) fn queue<T>() -> (Sender<T>, Receiver<T>) {
         state: Mutex::new(State {
             messages: Vec::new(),
             since: None,
-            urgent: false,
+            hurried: false,
+            called: false,
             asleep: false,
             senders: 1,
             closed: false,
@@ -64,14 +64,37 @@ impl<T> Shared<T> {
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Wakes the thread where it sleeps.
+    fn wake(&self, mut state: MutexGuard<'_, State<T>>) {
+        if std::mem::take(&mut state.asleep) {
+            drop(state);
+            self.woken.notify_one();
+        }
+    }
+
+    /// Moves at most so many messages to the end of `to`, the oldest first.
+    fn take(&self, count_max: usize, to: &mut Vec<T>) {
+        let mut state = self.lock();
+        let count = count_max.min(state.messages.len());
+        to.extend(state.messages.drain(..count));
+        if state.messages.is_empty() {
+            state.since = None;
+            state.hurried = false;
+        }
+    }
+
+    fn is_hurried(&self) -> bool {
+        self.lock().hurried
+    }
 }
 
 impl<T> Sender<T> {
-    /// Sends a message; an urgent one is taken at once, and all before it.
+    /// Sends a message that may linger. A full batch calls the thread.
     ///
     /// # Errors
     /// The message, when the writer has ended.
-    pub(super) fn send(&self, message: T, urgent: bool) -> Result<(), T> {
+    pub(super) fn send(&self, message: T) -> Result<(), T> {
         let mut state = self.0.lock();
         if state.closed {
             return Err(message);
@@ -80,12 +103,47 @@ impl<T> Sender<T> {
         state.since.get_or_insert_with(Instant::now);
         state.messages.push(message);
         let full = state.messages.len() == AUDIT_BATCH_MAX;
-        state.urgent |= urgent || full;
-        if (first || urgent || full) && std::mem::take(&mut state.asleep) {
-            drop(state);
-            self.0.woken.notify_one();
+        state.called |= full;
+        if first || full {
+            self.0.wake(state);
         }
         Ok(())
+    }
+
+    /// Sends a message that somebody waits for. The thread is not called: who sends has it written, or calls.
+    ///
+    /// # Errors
+    /// The message, when the writer has ended.
+    pub(super) fn hurry(&self, message: T) -> Result<(), T> {
+        let mut state = self.0.lock();
+        if state.closed {
+            return Err(message);
+        }
+        state.messages.push(message);
+        state.hurried = true;
+        Ok(())
+    }
+
+    /// Has the thread look after the messages, and after what is due.
+    pub(super) fn call(&self) {
+        let mut state = self.0.lock();
+        state.called = true;
+        self.0.wake(state);
+    }
+
+    /// Whether somebody waits for a message.
+    pub(super) fn is_hurried(&self) -> bool {
+        self.0.is_hurried()
+    }
+
+    /// How many messages wait.
+    pub(super) fn len(&self) -> usize {
+        self.0.lock().messages.len()
+    }
+
+    /// Moves at most so many messages to the end of `to`, the oldest first.
+    pub(super) fn take(&self, count_max: usize, to: &mut Vec<T>) {
+        self.0.take(count_max, to);
     }
 }
 
@@ -101,31 +159,27 @@ impl<T> Drop for Sender<T> {
         let mut state = self.0.lock();
         state.senders -= 1;
         if state.senders == 0 {
-            drop(state);
-            self.0.woken.notify_one();
+            self.0.wake(state);
         }
     }
 }
 
 impl<T> Receiver<T> {
-    /// Waits for messages, or until something else is due.
-    pub(super) fn receive(&self, due: Option<Instant>) -> Received<T> {
+    /// Waits until there is something to do. Messages that are left are due at once when nobody can send any more.
+    pub(super) fn wait(&self, due: Option<Instant>) -> Waited {
         let mut state = self.0.lock();
         loop {
-            let until = match state.since {
-                Some(since) => {
-                    let full = since + Duration::from_millis(AUDIT_LINGER_MS);
-                    if state.urgent || state.senders == 0 || full <= Instant::now() {
-                        state.urgent = false;
-                        state.since = None;
-                        return Received::Messages(std::mem::take(&mut state.messages));
-                    }
-                    Some(full)
-                }
-                None if state.senders == 0 => return Received::Disconnected,
-                None if due.is_some_and(|due| due <= Instant::now()) => return Received::Due,
-                None => due,
-            };
+            if state.senders == 0 && state.messages.is_empty() {
+                return Waited::Disconnected;
+            }
+            let lingered = state
+                .since
+                .map(|since| since + Duration::from_millis(AUDIT_LINGER_MS));
+            let until = [lingered, due].into_iter().flatten().min();
+            let is_due = until.is_some_and(|until| until <= Instant::now());
+            if std::mem::take(&mut state.called) || is_due || state.senders == 0 {
+                return Waited::Due;
+            }
             state.asleep = true;
             state = match until {
                 Some(until) => {
@@ -140,6 +194,16 @@ impl<T> Receiver<T> {
             };
             state.asleep = false;
         }
+    }
+
+    /// Whether somebody waits for a message.
+    pub(super) fn is_hurried(&self) -> bool {
+        self.0.is_hurried()
+    }
+
+    /// Moves at most so many messages to the end of `to`, the oldest first.
+    pub(super) fn take(&self, count_max: usize, to: &mut Vec<T>) {
+        self.0.take(count_max, to);
     }
 }
 
@@ -158,29 +222,38 @@ impl<T> Drop for Receiver<T> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_nobody_waits_for_comes_together_and_what_somebody_waits_for_at_once() {
-        let (sender, receiver) = queue();
-        let began = Instant::now();
-        sender.send(1, false).unwrap();
-        sender.send(2, false).unwrap();
-        assert_eq!(receiver.receive(None), Received::Messages(vec![1, 2]));
-        assert!(began.elapsed() >= Duration::from_millis(AUDIT_LINGER_MS));
-        sender.send(3, false).unwrap();
-        sender.send(4, true).unwrap();
-        let long_ago = Some(began);
-        assert_eq!(receiver.receive(long_ago), Received::Messages(vec![3, 4]));
-        assert_eq!(receiver.receive(long_ago), Received::Due);
+    fn taken(receiver: &Receiver<usize>) -> Vec<usize> {
+        let mut messages = Vec::new();
+        receiver.take(AUDIT_BATCH_MAX, &mut messages);
+        messages
     }
 
     #[test]
-    fn what_somebody_waits_for_does_not_linger() {
+    fn what_nobody_waits_for_comes_together() {
+        let (sender, receiver) = queue();
+        let began = Instant::now();
+        sender.send(1).unwrap();
+        sender.send(2).unwrap();
+        assert_eq!(receiver.wait(None), Waited::Due);
+        assert!(began.elapsed() >= Duration::from_millis(AUDIT_LINGER_MS));
+        assert_eq!(taken(&receiver), [1, 2]);
+        let long_ago = Some(began);
+        assert_eq!(receiver.wait(long_ago), Waited::Due);
+        assert!(taken(&receiver).is_empty());
+    }
+
+    #[test]
+    fn who_calls_is_not_kept_waiting() {
         let (sender, receiver) = queue();
         let once = || {
             let began = Instant::now();
-            sender.send(1, false).unwrap();
-            sender.send(2, true).unwrap();
-            assert_eq!(receiver.receive(None), Received::Messages(vec![1, 2]));
+            sender.send(1).unwrap();
+            sender.hurry(2).unwrap();
+            assert!(receiver.is_hurried());
+            sender.call();
+            assert_eq!(receiver.wait(None), Waited::Due);
+            assert_eq!(taken(&receiver), [1, 2]);
+            assert!(!sender.is_hurried());
             began.elapsed()
         };
         let least = (0..20).map(|_| once()).min().unwrap();
@@ -188,14 +261,19 @@ mod tests {
     }
 
     #[test]
-    fn a_sleeping_writer_is_woken() {
-        for urgent in [false, true] {
+    fn a_sleeping_thread_is_woken() {
+        for calls in [false, true] {
             let (sender, receiver) = queue();
             std::thread::scope(|scope| {
-                let got = scope.spawn(move || receiver.receive(None));
+                let got = scope.spawn(move || (receiver.wait(None), taken(&receiver)));
                 std::thread::sleep(Duration::from_millis(20));
-                sender.send(7, urgent).unwrap();
-                assert_eq!(got.join().unwrap(), Received::Messages(vec![7]));
+                if calls {
+                    sender.hurry(7).unwrap();
+                    sender.call();
+                } else {
+                    sender.send(7).unwrap();
+                }
+                assert_eq!(got.join().unwrap(), (Waited::Due, vec![7]));
             });
         }
     }
@@ -204,24 +282,42 @@ mod tests {
     fn a_full_batch_does_not_wait() {
         let (sender, receiver) = queue();
         for n in 0..AUDIT_BATCH_MAX {
-            sender.send(n, false).unwrap();
+            sender.send(n).unwrap();
         }
-        let Received::Messages(messages) = receiver.receive(None) else {
-            panic!("there are messages")
-        };
-        assert_eq!(messages.len(), AUDIT_BATCH_MAX);
+        let began = Instant::now();
+        assert_eq!(
+            receiver.wait(Some(began + Duration::from_secs(60))),
+            Waited::Due
+        );
+        assert_eq!(sender.len(), AUDIT_BATCH_MAX);
+    }
+
+    #[test]
+    fn what_is_left_is_still_hurried() {
+        let (sender, receiver) = queue();
+        for n in 0..3 {
+            sender.hurry(n).unwrap();
+        }
+        let mut messages = Vec::new();
+        sender.take(2, &mut messages);
+        assert_eq!(messages, [0, 1]);
+        assert!(receiver.is_hurried());
+        assert_eq!(taken(&receiver), [2]);
+        assert!(!receiver.is_hurried());
     }
 
     #[test]
     fn the_ends_hear_of_each_other() {
         let (sender, receiver) = queue();
         let other = sender.clone();
-        other.send(1, false).unwrap();
+        other.send(1).unwrap();
         drop((sender, other));
-        assert_eq!(receiver.receive(None), Received::Messages(vec![1]));
-        assert_eq!(receiver.receive(None), Received::Disconnected);
+        assert_eq!(receiver.wait(None), Waited::Due);
+        assert_eq!(taken(&receiver), [1]);
+        assert_eq!(receiver.wait(None), Waited::Disconnected);
         let (sender, receiver) = queue();
         drop(receiver);
-        assert_eq!(sender.send(1, true), Err(1));
+        assert_eq!(sender.send(1), Err(1));
+        assert_eq!(sender.hurry(1), Err(1));
     }
 }

@@ -5,8 +5,10 @@
 //! **Invariant:** a batch is in the file whole, with the chain moved on, or neither.
 
 use std::io;
+use std::ops::Range;
+use std::sync::Arc;
 
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::{Timestamp, Zoned, tz::TimeZone};
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 
@@ -24,10 +26,11 @@ use crate::limits::{AUDIT_FILE_RECORDS_MAX, AUDIT_QUEUE_KIB};
 
 /// The file that is being written.
 struct Current {
-    medium: Box<dyn Medium>,
+    medium: Arc<dyn Medium>,
     index: u64,
     part: u64,
-    day: String,
+    /// the day it is named after (UTC)
+    day: Range<Timestamp>,
     chain: Chain,
     /// bytes of whole records
     bytes: u64,
@@ -52,8 +55,12 @@ pub(super) struct Series {
     _lock: DirectoryLock,
 }
 
-fn day(time: Timestamp) -> String {
-    time.to_zoned(TimeZone::UTC).strftime("%Y%m%d").to_string()
+/// The day of a moment, from midnight to midnight.
+fn day(time: &Zoned) -> Range<Timestamp> {
+    let last = Timestamp::MAX;
+    let begins = time.start_of_day().map_or(last, |day| day.timestamp());
+    let ends = time.tomorrow().and_then(|next| next.start_of_day());
+    begins..ends.map_or(last, |day| day.timestamp())
 }
 
 impl Series {
@@ -104,7 +111,7 @@ impl Series {
             current.bytes >= self.settings.file_bytes
                 // A batch is at most what the queue has room for, 1 KiB or more a record.
                 || current.chain.position() >= AUDIT_FILE_RECORDS_MAX - u64::from(AUDIT_QUEUE_KIB)
-                || current.day != day(Timestamp::now())
+                || !current.day.contains(&Timestamp::now())
         })
     }
 
@@ -156,7 +163,8 @@ impl Series {
     /// Begins a file: its first record names run and place, and continues the chain.
     fn begin_file(&mut self, now: Timestamp) -> io::Result<()> {
         let keys = self.keys.clone();
-        let (part, index, day) = (self.keys.part(), self.index + 1, day(now));
+        let (part, index) = (self.keys.part(), self.index + 1);
+        let today = now.to_zoned(TimeZone::UTC);
         let mut chain = self.keys.next_file();
         let head = FileHead {
             format: 1,
@@ -172,8 +180,11 @@ impl Series {
         line.file = Some(&head);
         let mut text = Vec::new();
         let hash = line::append(&mut text, &line, CodeKey::Hash, |body| chain.next(body));
-        let path = self.settings.directory.join(files::name(index, &day));
-        let begun = (self.open)(&path).and_then(|mut medium| {
+        let path = self
+            .settings
+            .directory
+            .join(files::name(index, &today.strftime("%Y%m%d").to_string()));
+        let begun = (self.open)(&path).and_then(|medium| {
             medium.append(&text)?;
             files::sync_directory(&self.settings.directory)?;
             Ok(medium)
@@ -193,7 +204,7 @@ impl Series {
             medium,
             index,
             part,
-            day,
+            day: day(&today),
             chain,
             bytes: text.len() as u64,
         });
@@ -205,10 +216,8 @@ impl Series {
     /// # Errors
     /// What the disk says.
     pub(super) fn sync(&mut self) -> io::Result<()> {
-        let synced = self
-            .current
-            .as_mut()
-            .map_or(Ok(()), |current| current.medium.sync());
+        let current = self.current.as_ref();
+        let synced = current.map_or(Ok(()), |current| current.medium.sync());
         synced.inspect_err(|_| self.end_file())
     }
 
@@ -217,9 +226,11 @@ impl Series {
     /// # Errors
     /// [`AuditFault::Io`].
     pub(super) fn sign_head(&self) -> Result<(), AuditFault> {
-        let Some(current) = &self.current else {
-            return Ok(());
-        };
+        let anchor = self.current.as_ref().map(|current| self.anchor(current));
+        anchor.map_or(Ok(()), |anchor| anchor.write())
+    }
+
+    fn anchor(&self, current: &Current) -> anchor::Ready {
         let anchor = Anchor {
             file: current.index,
             run: self.run.clone(),
@@ -229,6 +240,68 @@ impl Series {
             head: hex::encode(self.head),
             time: format!("{:.6}", Timestamp::now()),
         };
-        anchor::write(&self.settings.anchors, &anchor, &current.chain)
+        anchor.sign(&self.settings.anchors, &current.chain)
+    }
+
+    /// What is written until now, to be forced to the disk, and signed if asked, while the series is written on.
+    pub(super) fn checkpoint(&self, signs: bool) -> Checkpoint {
+        Checkpoint {
+            seq: self.seq,
+            file: self.current.as_ref().map(|current| OfFile {
+                medium: Arc::clone(&current.medium),
+                index: current.index,
+                anchor: signs.then(|| self.anchor(current)),
+            }),
+        }
+    }
+
+    /// Whether more was written since that checkpoint.
+    pub(super) fn is_behind(&self, made: &Made) -> bool {
+        self.seq > made.seq
+    }
+
+    /// Ends the file of a checkpoint that failed, if it is still written.
+    pub(super) fn end_file_of(&mut self, made: &Made) {
+        if self.current.as_ref().map(|current| current.index) == made.index {
+            self.end_file();
+        }
+    }
+}
+
+/// How far the series was written at one moment.
+pub(super) struct Checkpoint {
+    seq: u64,
+    file: Option<OfFile>,
+}
+
+struct OfFile {
+    medium: Arc<dyn Medium>,
+    index: u64,
+    anchor: Option<anchor::Ready>,
+}
+
+/// What became of a checkpoint.
+pub(super) struct Made {
+    seq: u64,
+    index: Option<u64>,
+    /// whether it was forced to the disk
+    pub(super) synced: io::Result<()>,
+    /// whether its head was signed; None where that was not asked for
+    pub(super) signed: Option<Result<(), AuditFault>>,
+}
+
+impl Checkpoint {
+    /// Forces it to the disk, and then signs its head.
+    pub(super) fn make(self) -> Made {
+        let file = self.file.as_ref();
+        let synced = file.map_or(Ok(()), |file| file.medium.sync());
+        let anchor = file.and_then(|file| file.anchor.as_ref());
+        let signed = anchor.filter(|_| synced.is_ok()).map(anchor::Ready::write);
+        Made {
+            seq: self.seq,
+            index: file.map(|file| file.index),
+            synced,
+            signed,
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -325,26 +326,26 @@ struct Small {
 }
 
 impl medium::Medium for Small {
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
         let mut left = self.left.lock().unwrap();
         if let Some(left) = left.as_mut() {
             if *left < bytes.len() {
-                self.file.write_all(&bytes[..bytes.len() / 2])?;
+                (&self.file).write_all(&bytes[..bytes.len() / 2])?;
                 return Err(io::ErrorKind::StorageFull.into());
             }
             *left -= bytes.len();
         }
-        self.file.write_all(bytes)
+        (&self.file).write_all(bytes)
     }
 
-    fn truncate(&mut self, bytes: u64) -> io::Result<()> {
+    fn truncate(&self, bytes: u64) -> io::Result<()> {
         if !self.may_cut {
             return Err(io::ErrorKind::StorageFull.into());
         }
         self.file.set_len(bytes)
     }
 
-    fn sync(&mut self) -> io::Result<()> {
+    fn sync(&self) -> io::Result<()> {
         Ok(())
     }
 }
@@ -357,7 +358,7 @@ fn small(place: &Place, left: &Arc<Mutex<Option<usize>>>, may_cut: bool) -> Reco
             .create_new(true)
             .open(path)?;
         let left = Arc::clone(&left);
-        Ok(Box::new(Small {
+        Ok(Arc::new(Small {
             file,
             left,
             may_cut,
@@ -419,16 +420,16 @@ struct Still {
 }
 
 impl medium::Medium for Still {
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
         let _open = self.shut.lock().unwrap();
-        self.file.write_all(bytes)
+        (&self.file).write_all(bytes)
     }
 
-    fn truncate(&mut self, bytes: u64) -> io::Result<()> {
+    fn truncate(&self, bytes: u64) -> io::Result<()> {
         self.file.set_len(bytes)
     }
 
-    fn sync(&mut self) -> io::Result<()> {
+    fn sync(&self) -> io::Result<()> {
         Ok(())
     }
 }
@@ -445,7 +446,7 @@ async fn x05_a_disk_that_stands_still_is_waited_for_in_bounded_memory() {
                 .create_new(true)
                 .open(path)?;
             let shut = Arc::clone(&shut);
-            Ok(Box::new(Still { file, shut }))
+            Ok(Arc::new(Still { file, shut }))
         })
     };
     let recorder =
@@ -485,6 +486,152 @@ async fn x05_a_disk_that_stands_still_is_waited_for_in_bounded_memory() {
     let verdict = place.verdict();
     assert!(verdict.is_intact(false), "{verdict:?}");
     assert_eq!(place.records(&Filter::default()).len(), many + 2);
+}
+
+/// A disk that takes so many milliseconds to take something, and to force it.
+#[derive(Clone, Default)]
+struct Pace {
+    append: Arc<AtomicU64>,
+    sync: Arc<AtomicU64>,
+}
+
+struct Paced {
+    file: fs::File,
+    pace: Pace,
+}
+
+fn pause(ms: &AtomicU64) {
+    std::thread::sleep(Duration::from_millis(ms.load(Ordering::Relaxed)));
+}
+
+impl medium::Medium for Paced {
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        pause(&self.pace.append);
+        (&self.file).write_all(bytes)
+    }
+
+    fn truncate(&self, bytes: u64) -> io::Result<()> {
+        self.file.set_len(bytes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        pause(&self.pace.sync);
+        Ok(())
+    }
+}
+
+fn paced(place: &Place, pace: &Pace) -> Recorder {
+    let pace = pace.clone();
+    let opener: medium::Opener = Box::new(move |path| {
+        let options = fs::OpenOptions::new()
+            .append(true)
+            .create_new(true)
+            .open(path);
+        let pace = pace.clone();
+        options.map(|file| Arc::new(Paced { file, pace }) as Arc<dyn medium::Medium>)
+    });
+    Recorder::start_on(place.settings.clone(), &place.keyring, None, opener).unwrap()
+}
+
+/// How long the slowest of so many beginnings took.
+async fn slowest(recorder: &Recorder, count: usize) -> Duration {
+    let mut slowest = Duration::ZERO;
+    for _ in 0..count {
+        let began = std::time::Instant::now();
+        recorder.begin(select("a", "SELECT")).await.unwrap();
+        slowest = slowest.max(began.elapsed());
+    }
+    slowest
+}
+
+#[tokio::test]
+async fn nothing_waits_for_a_sync() {
+    let (place, pace) = (place(), Pace::default());
+    let recorder = paced(&place, &pace);
+    pace.sync.store(1000, Ordering::Relaxed);
+    recorder.begin(select("a", "SELECT")).await.unwrap();
+    // The sync is under way.
+    tokio::time::sleep(Duration::from_millis(crate::limits::AUDIT_SYNC_MS + 100)).await;
+    let slowest = slowest(&recorder, 20).await;
+    assert!(slowest < Duration::from_millis(500), "{slowest:?}");
+    pace.sync.store(0, Ordering::Relaxed);
+    recorder.close().await.unwrap();
+    assert!(place.verdict().is_intact(false));
+}
+
+/// A runtime of one thread: while one session waits for a slow disk, the others go on.
+#[tokio::test]
+async fn x05_a_slow_disk_is_waited_for_by_the_writers_thread() {
+    let (place, pace) = (place(), Pace::default());
+    let recorder = paced(&place, &pace);
+    pace.append.store(200, Ordering::Relaxed);
+    // The first one cannot know.
+    recorder.begin(select("a", "SELECT")).await.unwrap();
+    let others = async {
+        let mut turns = 0;
+        loop {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            turns += 1;
+            if turns == 20 {
+                return;
+            }
+        }
+    };
+    let began = std::time::Instant::now();
+    let (begun, others_took) = tokio::join!(recorder.begin(select("a", "SELECT")), async {
+        others.await;
+        began.elapsed()
+    });
+    begun.unwrap();
+    assert!(began.elapsed() >= Duration::from_millis(200));
+    assert!(others_took < Duration::from_millis(190), "{others_took:?}");
+    pace.append.store(0, Ordering::Relaxed);
+    recorder.close().await.unwrap();
+    assert!(place.verdict().is_intact(false));
+}
+
+/// However sessions and the writer's thread meet, everybody who waits is answered, and each session's records stand in
+/// the order it sent them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whoever_waits_is_answered() {
+    let (place, pace) = (place(), Pace::default());
+    let recorder = paced(&place, &pace);
+    let hasty = |session: usize| {
+        let recorder = recorder.clone();
+        async move {
+            for i in 0..400 {
+                let record = select(&format!("u{session}"), &format!("SELECT {i}"));
+                let seq = recorder.begin(record.clone()).await.unwrap();
+                recorder.end(seq, record).await.unwrap();
+                if i % 50 == session {
+                    tokio::time::sleep(Duration::from_millis(7)).await;
+                }
+            }
+        }
+    };
+    let sessions: Vec<_> = (0..8).map(|session| tokio::spawn(hasty(session))).collect();
+    // The disk is quick, slow, and quick again.
+    for ms in [0, 2, 0] {
+        pace.append.store(ms, Ordering::Relaxed);
+        pace.sync.store(ms, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_millis(150)).await;
+    }
+    for session in sessions {
+        let answered = tokio::time::timeout(Duration::from_secs(60), session);
+        answered.await.expect("an answer").unwrap();
+    }
+    recorder.close().await.unwrap();
+    assert!(place.verdict().is_intact(false));
+    for session in 0..8 {
+        let filter = Filter {
+            user: Some(format!("u{session}")),
+            ..Filter::default()
+        };
+        let texts: Vec<_> = place.records(&filter);
+        let sent = (0..400).flat_map(|i| [format!("SELECT {i}"), format!("SELECT {i}")]);
+        let written = texts.iter().map(|r| r["statement"].as_str().unwrap());
+        assert!(written.eq(sent), "session {session}");
+    }
 }
 
 #[tokio::test]

@@ -1,4 +1,9 @@
-//! The writer thread: takes records from the queue, has them written in batches, answers those who wait.
+//! The writer: takes records from the queue, has them written in batches, answers those who wait.
+//!
+//! It has a thread of its own, for what lingers, for syncs, and for disks that are slow. A session that waits for its
+//! record writes it on its own thread, and what stands before it in the queue: to wake a thread and to be woken by it
+//! costs several times what the write does. Who finds the writer taken leaves the record to whoever has it, and who had
+//! it looks into the queue again.
 //!
 //! Knows who waits and what is due. How a record lies in a file is `series`' matter.
 //!
@@ -6,18 +11,21 @@
 //! refused, and everything else of it is tried again until the disk takes it.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, TryLockError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::queue::{Received, Receiver};
+use super::queue::{Receiver, Sender, Waited};
 use super::record::Record;
-use super::series::Series;
+use super::series::{Checkpoint, Made, Series};
 use super::{AuditFault, State, Sync};
-use crate::limits::{AUDIT_ANCHOR_MS, AUDIT_BATCH_MAX, AUDIT_RETRY_MS, AUDIT_SYNC_MS};
+use crate::limits::{
+    AUDIT_ANCHOR_MS, AUDIT_AT_ONCE_MAX, AUDIT_BATCH_MAX, AUDIT_PASSES_MAX, AUDIT_QUICK_US,
+    AUDIT_RETRY_MS, AUDIT_SLOW_MS, AUDIT_SYNC_MS,
+};
 use crate::metrics::Alarm;
 
 /// A record on its way, with the room it takes in the queue.
@@ -37,28 +45,35 @@ pub(super) enum Message {
     Close(oneshot::Sender<Result<(), AuditFault>>),
 }
 
-/// What the writer does after a batch.
-enum Then {
-    /// waits for the next
-    Wait,
-    /// ends, and tells who asked
-    Close(Option<oneshot::Sender<Result<(), AuditFault>>>),
-}
+/// A writer as its thread and the sessions share it; None once it is closed.
+pub(super) type Shared = Arc<Mutex<Option<Writer>>>;
 
 /// The writer's state.
 pub(super) struct Writer {
     series: Series,
     sync: Sync,
     state: Arc<State>,
-    /// taken from the queue, not yet written
+    /// taken from the queue, not yet looked at
+    incoming: Vec<Message>,
+    /// not yet written
     pending: Vec<Entry>,
+    /// who asked for the end
+    closing: Option<oneshot::Sender<Result<(), AuditFault>>>,
     retry_at: Option<Instant>,
     sync_at: Option<Instant>,
     anchor_at: Option<Instant>,
+    /// until then the disk counts as slow: sessions leave their records to the writer's thread
+    slow_until: Option<Instant>,
 }
 
 fn after(ms: u64) -> Instant {
     Instant::now() + Duration::from_millis(ms)
+}
+
+/// Does something with the writer. None when it is closed, or when a thread that had it panicked and left it who knows
+/// how: nothing is recorded then any more, and the end of the queue tells the sessions.
+fn with<T>(shared: &Shared, act: impl FnOnce(&mut Writer) -> T) -> Option<T> {
+    shared.lock().ok()?.as_mut().map(act)
 }
 
 impl Writer {
@@ -68,52 +83,115 @@ impl Writer {
             series,
             sync,
             state,
+            incoming: Vec::new(),
             pending: Vec::new(),
+            closing: None,
             retry_at: None,
             sync_at: None,
             anchor_at: None,
+            slow_until: None,
         }
     }
 
-    /// Serves the queue until it is closed or every recorder is gone.
-    pub(super) fn run(mut self, queue: &Receiver<Message>) {
+    /// The writer's thread: serves the queue until it is closed or every recorder is gone.
+    pub(super) fn run(shared: &Shared, queue: &Receiver<Message>) {
+        let mut due = None;
         loop {
-            let due = [self.retry_at, self.sync_at, self.anchor_at]
-                .into_iter()
-                .flatten()
-                .min();
-            let then = match queue.receive(due) {
-                Received::Messages(messages) => self.gather(messages),
-                Received::Due => Then::Wait,
-                Received::Disconnected => Then::Close(None),
+            let waited = queue.wait(due);
+            let mut passes = AUDIT_PASSES_MAX;
+            let (checkpoint, closing) = loop {
+                let Some((checkpoint, closing)) = with(shared, |writer| {
+                    writer.write(|to| queue.take(AUDIT_BATCH_MAX, to));
+                    (writer.checkpoint(), writer.closing.take())
+                }) else {
+                    return;
+                };
+                passes -= 1;
+                // Nobody is to wait for a sync because the writer was just taken.
+                if closing.is_some() || passes == 0 || !queue.is_hurried() {
+                    break (checkpoint, closing);
+                }
             };
-            self.write_pending();
-            self.keep_due();
-            if let Then::Close(ack) = then {
-                let closed = self.close();
-                // The directory is free before anybody is told so.
-                drop(self);
-                if let Some(ack) = ack {
+            if closing.is_some() || waited == Waited::Disconnected {
+                let writer = shared.lock().ok().and_then(|mut writer| writer.take());
+                let closed = writer.map(Self::close);
+                if let (Some(ack), Some(closed)) = (closing, closed) {
                     // Who asked may be gone.
                     let _ = ack.send(closed);
                 }
                 return;
             }
+            let made = checkpoint.map(Checkpoint::make);
+            let next = with(shared, |writer| {
+                if let Some(made) = made {
+                    writer.checkpointed(made);
+                }
+                writer.due()
+            });
+            let Some(next) = next else { return };
+            due = next;
         }
     }
 
-    /// Takes what has come, and writes all but the last batch of it.
-    fn gather(&mut self, messages: Vec<Message>) -> Then {
-        for message in messages {
-            if self.pending.len() >= AUDIT_BATCH_MAX && self.retry_at.is_none() {
-                self.write_pending();
-            }
-            match message {
-                Message::Entry(entry) => self.pending.push(*entry),
-                Message::Close(ack) => return Then::Close(Some(ack)),
+    /// Sees to it that what somebody waits for is written: here, where the writer is free and quick, else by whoever has
+    /// it, or by its thread.
+    pub(super) fn attend(shared: &Shared, queue: &Sender<Message>) {
+        while queue.is_hurried() {
+            let mut taken = match shared.try_lock() {
+                Ok(taken) => taken,
+                // Who has it looks again.
+                Err(TryLockError::WouldBlock) => return,
+                Err(TryLockError::Poisoned(_)) => return queue.call(),
+            };
+            let quick = |writer: &&mut Self| writer.is_quick() && queue.len() <= AUDIT_AT_ONCE_MAX;
+            let Some(writer) = taken.as_mut().filter(quick) else {
+                return queue.call();
+            };
+            if writer.write_at_once(queue) {
+                queue.call();
             }
         }
-        Then::Wait
+    }
+
+    /// Writes what is queued on a session's thread. True when the writer's thread must hear of it: something is due
+    /// earlier than it knows.
+    fn write_at_once(&mut self, queue: &Sender<Message>) -> bool {
+        let due = self.due();
+        let began = Instant::now();
+        self.write(|to| queue.take(AUDIT_AT_ONCE_MAX, to));
+        if began.elapsed() > Duration::from_micros(AUDIT_QUICK_US) {
+            self.slow_until = Some(after(AUDIT_SLOW_MS));
+        }
+        let earlier = |now: Instant| due.is_none_or(|due| now < due);
+        self.closing.is_some() || self.due().is_some_and(earlier)
+    }
+
+    /// Whether a write is likely to be a matter of microseconds.
+    fn is_quick(&self) -> bool {
+        self.sync == Sync::Interval
+            && self.retry_at.is_none()
+            && self.slow_until.is_none_or(|until| until <= Instant::now())
+            && !self.series.is_file_due()
+    }
+
+    /// When the thread must look after something although nothing comes.
+    fn due(&self) -> Option<Instant> {
+        let due = [self.retry_at, self.sync_at, self.anchor_at];
+        due.into_iter().flatten().min()
+    }
+
+    /// Writes what `take` takes from the queue.
+    fn write(&mut self, take: impl FnOnce(&mut Vec<Message>)) {
+        take(&mut self.incoming);
+        for message in self.incoming.drain(..) {
+            match message {
+                // What comes behind the end finds it closed.
+                _ if self.closing.is_some() => {}
+                Message::Entry(entry) => self.pending.push(*entry),
+                Message::Close(ack) => self.closing = Some(ack),
+            }
+        }
+        self.write_pending();
     }
 
     /// Writes what is pending as one batch, unless the disk is failing and its retry is not due yet.
@@ -143,7 +221,9 @@ impl Writer {
     fn write_batch(&mut self) -> io::Result<u64> {
         if self.series.is_file_due() {
             self.series.sync()?;
-            self.sign_head();
+            self.anchor_at = None;
+            let signed = self.series.sign_head();
+            self.signed(signed);
             self.series.end_file();
         }
         let first = self.series.append(&self.pending)?;
@@ -159,29 +239,36 @@ impl Writer {
         Ok(first)
     }
 
-    /// Does what has come due: syncs, signs.
-    fn keep_due(&mut self) {
+    /// What is to be forced to the disk now, and signed.
+    fn checkpoint(&self) -> Option<Checkpoint> {
         let now = Instant::now();
         let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         let signs = is_due(self.anchor_at);
-        if !signs && !is_due(self.sync_at) {
-            return;
-        }
-        self.sync_at = None;
-        match self.series.sync() {
-            Ok(()) if signs => self.sign_head(),
-            Ok(()) => {}
+        (signs || is_due(self.sync_at)).then(|| self.series.checkpoint(signs))
+    }
+
+    /// Takes over what became of a checkpoint, while which more may have been written.
+    fn checkpointed(&mut self, made: Made) {
+        let more = self.series.is_behind(&made);
+        self.sync_at = more.then(|| after(AUDIT_SYNC_MS));
+        match &made.synced {
+            Ok(()) => {
+                if let Some(signed) = made.signed {
+                    self.anchor_at = more.then(|| after(AUDIT_ANCHOR_MS));
+                    self.signed(signed);
+                }
+            }
             Err(error) => {
+                self.series.end_file_of(&made);
                 self.anchor_at = Some(after(AUDIT_ANCHOR_MS));
-                self.fails(&error);
+                self.fails(error);
             }
         }
     }
 
-    /// Signs the head. Where that fails no statement is stopped, the records are there; it is tried again.
-    fn sign_head(&mut self) {
-        self.anchor_at = None;
-        if let Err(fault) = self.series.sign_head() {
+    /// Where a head could not be signed no statement is stopped, the records are there; it is tried again.
+    fn signed(&mut self, signed: Result<(), AuditFault>) {
+        if let Err(fault) = signed {
             tracing::error!(%fault, "the audit's head is not signed");
             self.alarm();
             self.anchor_at = Some(after(AUDIT_ANCHOR_MS));
@@ -225,8 +312,8 @@ impl Writer {
         }
     }
 
-    /// Writes and signs the end.
-    fn close(&mut self) -> Result<(), AuditFault> {
+    /// Writes and signs the end. The directory is free when this returns.
+    fn close(mut self) -> Result<(), AuditFault> {
         self.retry_at = None;
         self.write_pending();
         if !self.pending.is_empty() {
