@@ -1,11 +1,13 @@
 //! The plan cache: how a text is rewritten, kept by the text's shape, so that the same statement with other constants is
 //! not analysed again.
 //!
-//! A shape is the text's tokens, in which constants at plain places (beside a comparison, in a list of values, behind
-//! LIMIT) count by their form alone; all others count as they are written. A shape is kept when it comes for the second
+//! A shape is the text's tokens, in which constants at plain places (beside a comparison or a LIKE, in a list of values,
+//! behind LIMIT; under a cast too) count by their form alone; all others count as they are written. A shape is kept when it comes for the second
 //! time, and only where the analysis of the same text *with other constants* gives the same rewriting: whatever depends
 //! on a constant is analysed each time, and so is a text with more in it than queries. Refusals are not kept. Holds no text and none of those constants: the key is a
 //! salted digest. One cache belongs to one role's view of one catalog under one policy, and goes with it.
+
+mod constants;
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +16,8 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use sha2::{Digest as _, Sha256};
 
-use super::lex::{Token, TokenKind, lex};
+use self::constants::{Constant, constants, with_others};
+use super::lex::{Token, lex};
 use super::plan::{Plan, Refusal};
 use super::rewrite::Rewrite;
 use crate::limits::{PLAN_CACHE_BYTES_MAX, PLAN_CACHE_TEXT_BYTES_MAX, PLAN_CACHE_TYPICAL_BYTES};
@@ -149,168 +152,6 @@ fn entry(
         }
         _ => Entry::Varies,
     }
-}
-
-/// What of a constant counts: the analysis goes by the type that PostgreSQL gives it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-enum Form {
-    Text,
-    /// an integer that is an `int4`
-    Int4,
-    /// … an `int8`
-    Int8,
-    /// … a `numeric`
-    Large,
-    /// a number with a point or an exponent
-    Decimal,
-}
-
-/// A constant that counts by its form alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Constant {
-    /// its token
-    index: usize,
-    form: Form,
-}
-
-/// The parentheses a token stands in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Inside {
-    /// a row of VALUES
-    Row,
-    /// the list of an IN
-    List,
-    Other,
-}
-
-/// Symbols right before a constant that is compared or assigned.
-const COMPARISONS: &[&str] = &["=", "<>", "!=", "<", ">", "<=", ">="];
-
-/// Words right before a constant that only counts rows.
-const ROW_COUNTS: &[&str] = &["limit", "offset"];
-
-/// Words right behind a constant that end its expression, or go on with it by AND and OR.
-const ENDS: &[&str] = &[
-    "and",
-    "or",
-    "order",
-    "group",
-    "having",
-    "limit",
-    "offset",
-    "returning",
-    "where",
-    "for",
-    "union",
-    "intersect",
-    "except",
-];
-
-/// Words that may stand in a list of constants.
-const IN_LISTS: &[&str] = &["null", "true", "false", "default"];
-
-/// The constants at places where the analysis does not ask what they say.
-fn constants(text: &str, tokens: &[Token]) -> Vec<Constant> {
-    let written = |token: &Token| &text[token.start..token.end];
-    let word = |at: Option<usize>| match at.and_then(|at| tokens.get(at)).map(|t| &t.kind) {
-        Some(TokenKind::Word {
-            name,
-            quoted: false,
-        }) => Some(name.as_str()),
-        _ => None,
-    };
-    let symbol = |at: Option<usize>| match at.and_then(|at| tokens.get(at)) {
-        Some(token) if token.kind == TokenKind::Symbol => Some(written(token)),
-        _ => None,
-    };
-    let mut found = Vec::new();
-    let mut around: Vec<Inside> = Vec::new();
-    // What the parenthesis right before the token closed.
-    let mut closed = None;
-    for (index, token) in tokens.iter().enumerate() {
-        let before = index.checked_sub(1);
-        let behind = Some(index + 1);
-        let closed_before = closed.take();
-        match &token.kind {
-            TokenKind::Symbol => match written(token) {
-                "(" => around.push(match (word(before), symbol(before)) {
-                    (Some("in"), _) => Inside::List,
-                    (Some("values"), _) => Inside::Row,
-                    (_, Some(",")) if closed_before == Some(Inside::Row) => Inside::Row,
-                    _ => Inside::Other,
-                }),
-                ")" => closed = around.pop(),
-                // One more row may follow.
-                "," => closed = closed_before,
-                _ => {}
-            },
-            TokenKind::Word { name, quoted } => {
-                if (*quoted || !IN_LISTS.contains(&name.as_str()))
-                    && let Some(inside) = around.last_mut()
-                {
-                    *inside = Inside::Other;
-                }
-            }
-            TokenKind::Text(_) | TokenKind::Number => {
-                let listed = matches!(around.last(), Some(Inside::Row | Inside::List))
-                    && matches!(symbol(before), Some("(" | ","))
-                    && matches!(symbol(behind), Some(")" | ","));
-                let compared = symbol(before).is_some_and(|s| COMPARISONS.contains(&s))
-                    || word(before).is_some_and(|w| ROW_COUNTS.contains(&w));
-                let ended = index + 1 == tokens.len()
-                    || matches!(symbol(behind), Some(")" | "," | ";"))
-                    || word(behind).is_some_and(|w| ENDS.contains(&w));
-                if let Some(form) = form(&token.kind, written(token))
-                    && (listed || (compared && ended))
-                {
-                    found.push(Constant { index, form });
-                }
-            }
-            TokenKind::OtherText | TokenKind::Parameter(_) => {}
-        }
-    }
-    found
-}
-
-/// None where more than the form counts: a number that is not written as PostgreSQL would print it is another text.
-fn form(kind: &TokenKind, written: &str) -> Option<Form> {
-    Some(match kind {
-        TokenKind::Number if !written.bytes().all(|b| b.is_ascii_digit()) => Form::Decimal,
-        TokenKind::Number if written.len() > 1 && written.starts_with('0') => return None,
-        TokenKind::Number if written.parse::<i32>().is_ok() => Form::Int4,
-        TokenKind::Number if written.parse::<i64>().is_ok() => Form::Int8,
-        TokenKind::Number => Form::Large,
-        _ => Form::Text,
-    })
-}
-
-/// The text with another constant of the same form in the place of each of these.
-fn with_others(text: &str, tokens: &[Token], constants: &[Constant]) -> String {
-    let mut other = String::with_capacity(text.len());
-    let mut at = 0;
-    for constant in constants {
-        let token = &tokens[constant.index];
-        let written = &text[token.start..token.end];
-        other.push_str(&text[at..token.start]);
-        match constant.form {
-            Form::Text if written == "'a'" => other.push_str("'b'"),
-            Form::Text => other.push_str("'a'"),
-            Form::Int4 | Form::Int8 | Form::Large | Form::Decimal => {
-                let (head, last) = written.split_at(written.len() - 1);
-                other.push_str(head);
-                other.push(match last {
-                    "1" => '2',
-                    // `1.`
-                    "." => '.',
-                    _ => '1',
-                });
-            }
-        }
-        at = token.end;
-    }
-    other.push_str(&text[at..]);
-    other
 }
 
 #[cfg(test)]

@@ -31,6 +31,18 @@ fn constants_at_plain_places_count_by_their_form() {
             "UPDATE t SET a = 1, b = 'x' WHERE c = 2",
             &["1", "'x'", "2"],
         ),
+        (
+            "SELECT a FROM t WHERE b LIKE 'x%' OR UPPER(c) LIKE UPPER('%y') AND d ILIKE 'z'",
+            &["'x%'", "'%y'", "'z'"],
+        ),
+        (
+            "SELECT a FROM t WHERE b BETWEEN 1 AND 2 AND c NOT BETWEEN '3'::date AND '4'::date AND d = 5",
+            &["1", "2", "'3'", "'4'", "5"],
+        ),
+        (
+            "SELECT a FROM t WHERE b = '2020-01-01'::timestamptz AND c IN ('x'::uuid, 'y'::uuid)",
+            &["'2020-01-01'", "'x'", "'y'"],
+        ),
         // What names something, is a place in a list, or belongs to more than its comparison.
         ("SELECT a, 1 FROM t ORDER BY 1, 2", &[]),
         (
@@ -39,6 +51,15 @@ fn constants_at_plain_places_count_by_their_form() {
         ),
         ("SELECT nextval('s'), f('x', 1)", &[]),
         ("SELECT a FROM t WHERE b = 'x'::regclass", &[]),
+        (
+            "SELECT a FROM t WHERE b BETWEEN 'x'::regclass AND 'y'::regclass",
+            &[],
+        ),
+        ("SELECT a FROM t WHERE b IN ('x'::regclass)", &[]),
+        ("SELECT a FROM t WHERE b BETWEEN f(1) AND 2", &[]),
+        ("SELECT a FROM t WHERE b BETWEEN 1 AND 2 + 3", &["1"]),
+        ("SELECT a FROM t WHERE b LIKE 'x' || c", &[]),
+        ("SELECT UPPER(b || 'x')", &[]),
         ("SELECT a FROM t WHERE b = 1 + 2 AND c = -3", &[]),
         ("SELECT a FROM t WHERE b = date '2020-01-01'", &[]),
         ("SELECT a FROM t WHERE b = 'x' COLLATE \"C\"", &[]),
