@@ -85,7 +85,7 @@ fn statement(criterion: &mut Criterion) {
         group.throughput(Throughput::Bytes(text.len() as u64));
         for role in ["app", "clerk"] {
             let view = SITE.role(role);
-            if matches!(view.analyse(text, LEXING), Outcome::Refused(_)) {
+            if matches!(view.analyse(text, LEXING).0, Outcome::Refused(_)) {
                 continue;
             }
             group.bench_function(format!("analysis, {name}, {role}"), |b| {
@@ -101,7 +101,7 @@ fn statement(criterion: &mut Criterion) {
 
 /// The plan of a text for the role that sees everything.
 fn plan(text: &str) -> std::sync::Arc<Plan> {
-    match SITE.role("app").analyse(text, LEXING) {
+    match SITE.role("app").analyse(text, LEXING).0 {
         Outcome::Plan(plan) => plan,
         _ => panic!("no plan for {text}"),
     }

@@ -25,6 +25,9 @@ pub const READ_BYTES: usize = 16 * 1024;
 /// (one message may exceed it).
 pub const UNSENT_BYTES_MAX: usize = 256 * 1024;
 
+/// Empty buffers of a read's size that each thread keeps for its sessions.
+pub const SPARE_BUFFERS_MAX: usize = 32;
+
 /// Bytes of a session's empty buffer that are kept while it waits for the server; a larger one, left by a large message,
 /// is given back. A session that waits for its client keeps none.
 pub const IDLE_BUFFER_BYTES_MAX: usize = 256 * 1024;

@@ -192,7 +192,7 @@ pub struct Bound {
     /// changes with every reload of the policy or the catalog
     pub version: u64,
     /// the treated attributes by relation OID, then attribute number
-    by_relation: HashMap<u32, Vec<Arc<Treated>>>,
+    by_relation: HashMap<u32, Vec<Arc<Treated>>, foldhash::fast::RandomState>,
     /// the functions a DBA vouches for, `schema.name`
     pub trusted_functions: TrustedFunctions,
     /// roles that may run DO blocks
@@ -209,7 +209,7 @@ impl Bound {
         trusted_functions: TrustedFunctions,
         allow_do_blocks: BTreeSet<RoleName>,
     ) -> Self {
-        let mut by_relation: HashMap<u32, Vec<Arc<Treated>>> = HashMap::new();
+        let mut by_relation: HashMap<u32, Vec<Arc<Treated>>, _> = HashMap::default();
         for attribute in treated {
             by_relation
                 .entry(attribute.relation_oid)

@@ -3,6 +3,7 @@
 //! One task a connection. While one side does not take what is due to it, the other is not read. It knows no
 //! message: bytes go into the session and come out of it.
 
+mod spare;
 mod transfer;
 
 use std::future::{Future, poll_fn};
@@ -78,15 +79,6 @@ pub struct Leg<S> {
     pub stream: S,
     /// read and not yet taken
     pub input: BytesMut,
-}
-
-impl<S> Leg<S> {
-    /// Frees the buffer where it is empty.
-    fn free_buffer(&mut self) {
-        if self.input.is_empty() {
-            self.input = BytesMut::new();
-        }
-    }
 }
 
 /// What a session is driven with.
@@ -335,9 +327,10 @@ where
             Some(Poll::Ready(())) => return Poll::Ready(Ok(Outside::Idle)),
             Some(Poll::Pending) | None => {}
         }
-        if session.free_buffers() {
-            client.free_buffer();
-            upstream.free_buffer();
+        // Most sessions wait for their client most of the time.
+        if let Some(buffers) = session.idle_buffers() {
+            let inputs = [&mut client.input, &mut upstream.input];
+            buffers.into_iter().chain(inputs).for_each(spare::put);
         }
         Poll::Pending
     })

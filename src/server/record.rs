@@ -19,7 +19,7 @@ pub struct SessionRecord {
     who: Arc<Who>,
     statements: StatementCounters,
     /// the seq of the `begin` of statements that have not ended, by their number in the session and index
-    begun: HashMap<(u64, usize), u64>,
+    begun: HashMap<(u64, usize), u64, foldhash::fast::RandomState>,
 }
 
 impl SessionRecord {
@@ -30,14 +30,14 @@ impl SessionRecord {
             statements: metrics.statements(&role),
             metrics,
             who,
-            begun: HashMap::new(),
+            begun: HashMap::default(),
         }
     }
 
     fn entry(&self, subject: &Subject, outcome: audit::Outcome) -> audit::Record {
         let kind = audit::Kind::Statement(command(subject.kind()));
         let mut record = audit::Record::new(Arc::clone(&self.who), kind, outcome);
-        record.statement = Some(Arc::from(subject.statement()));
+        record.statement = Some(subject.shared_statement());
         record.relations = subject.relations().to_vec();
         record.fingerprint = subject.fingerprint();
         let parameters = subject.parameters().map(|bound| audit::Parameter {
@@ -65,7 +65,6 @@ impl SessionRecord {
         let StatementEnd {
             subject,
             ending,
-            tag: _,
             rows,
             opened,
             sqlstate,

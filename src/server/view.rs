@@ -131,14 +131,14 @@ impl Veil for RoleView {
         }
     }
 
-    fn analyse(&self, text: &str, lexing: Lexing) -> Outcome {
+    fn analyse(&self, text: &str, lexing: Lexing) -> (Outcome, Option<u64>) {
         match &self.0 {
-            Kind::Untreated => Outcome::Untouched,
+            Kind::Untreated => (Outcome::Untouched, None),
             Kind::Treated {
                 view,
                 role,
                 of_role,
-            } => statement::analyse(
+            } => statement::analyse_and_fingerprint(
                 text,
                 &Context {
                     snapshot: &view.snapshot,

@@ -93,7 +93,9 @@ impl<V: Veil> Session<V> {
 /// What a text may change. `is_relation` says whether a permanent relation has that name.
 pub(super) fn change_of(text: &str, is_relation: impl Fn(&str) -> bool) -> Change {
     // A comment hides which word is first; a semicolon in a literal only shows more than there is.
-    let commented = text.contains("--") || text.contains("/*");
+    let bytes = text.as_bytes();
+    let commented = memchr::memchr2_iter(b'-', b'/', bytes)
+        .any(|at| matches!(bytes.get(at..at + 2), Some(b"--" | b"/*")));
     let mut change = Change::Nothing;
     let mut rest = text;
     while change < Change::Anything {
@@ -102,8 +104,11 @@ pub(super) fn change_of(text: &str, is_relation: impl Fn(&str) -> bool) -> Chang
         };
         rest = &rest[at..];
         change = change.max(change_at(rest, &is_relation));
-        let separator = |c: char| if commented { !is_word(c) } else { c == ';' };
-        match rest.find(separator) {
+        let separator = match commented {
+            true => rest.find(|c| !is_word(c)),
+            false => rest.find(';'),
+        };
+        match separator {
             Some(end) => rest = &rest[end..],
             None => break,
         }

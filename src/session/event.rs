@@ -90,6 +90,15 @@ impl Subject {
         }
     }
 
+    /// The same, shared.
+    pub fn shared_statement(&self) -> Arc<str> {
+        match &self.text {
+            Shown::Untouched(text) => text.shared(),
+            Shown::Planned(_, plan) => Arc::from(plan.audit_text()),
+            Shown::Redacted(text) => Arc::clone(text),
+        }
+    }
+
     /// The shape of the text, without any constant; None where it cannot be told safely.
     pub fn fingerprint(&self) -> Option<u64> {
         match &self.text {
@@ -184,8 +193,6 @@ pub struct StatementEnd {
     pub subject: Subject,
     /// how
     pub ending: Ending,
-    /// what the server called it (`SELECT`, `CREATE TABLE`), when it did
-    pub tag: Option<String>,
     /// rows returned or changed
     pub rows: u64,
     /// values opened or detokenised

@@ -49,8 +49,8 @@ pub trait Veil {
     /// Differs whenever the same text could become something else.
     fn version(&self) -> u64;
 
-    /// What becomes of a text.
-    fn analyse(&self, text: &str, lexing: Lexing) -> Outcome;
+    /// What becomes of a text, and its fingerprint if that was found on the way.
+    fn analyse(&self, text: &str, lexing: Lexing) -> (Outcome, Option<u64>);
 
     /// The text without any literal, for the record of a refusal.
     fn redact(&self, text: &str) -> String;

@@ -133,7 +133,6 @@ impl Exchange {
         StatementEnd {
             subject: self.subject.at(self.index),
             ending,
-            tag: None,
             rows: std::mem::take(&mut self.rows),
             opened: std::mem::take(&mut self.opened),
             sqlstate: None,

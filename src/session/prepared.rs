@@ -64,17 +64,60 @@ type Tentative<T> = (u64, Option<Arc<T>>);
 
 /// Names of one kind.
 pub(super) struct Names<T> {
-    confirmed: HashMap<Box<[u8]>, Arc<T>>,
-    /// by name: the pipeline that changes it, and what to (None: closed)
-    tentative: HashMap<Box<[u8]>, Tentative<T>>,
+    confirmed: ByName<Arc<T>>,
+    /// the pipeline that changes a name, and what to (None: closed)
+    tentative: ByName<Tentative<T>>,
 }
 
 impl<T> Default for Names<T> {
     fn default() -> Self {
         Self {
-            confirmed: HashMap::new(),
-            tentative: HashMap::new(),
+            confirmed: ByName::default(),
+            tentative: ByName::default(),
         }
+    }
+}
+
+/// A map by name. The empty name, which most drivers use most, is found without a look-up.
+struct ByName<T> {
+    unnamed: Option<T>,
+    named: HashMap<Box<[u8]>, T, foldhash::quality::RandomState>,
+}
+
+impl<T> Default for ByName<T> {
+    fn default() -> Self {
+        Self {
+            unnamed: None,
+            named: HashMap::default(),
+        }
+    }
+}
+
+impl<T> ByName<T> {
+    fn get(&self, name: &[u8]) -> Option<&T> {
+        match name {
+            b"" => self.unnamed.as_ref(),
+            _ => self.named.get(name),
+        }
+    }
+
+    fn set(&mut self, name: &[u8], to: Option<T>) {
+        match (name, to) {
+            (b"", to) => self.unnamed = to,
+            (_, Some(to)) => drop(self.named.insert(name.into(), to)),
+            (_, None) => drop(self.named.remove(name)),
+        }
+    }
+
+    fn retain(&mut self, keeps: impl Fn(&T) -> bool) {
+        self.unnamed = self.unnamed.take().filter(&keeps);
+        if !self.named.is_empty() {
+            self.named.retain(|_, of| keeps(of));
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.named.len() + usize::from(self.unnamed.is_some())
     }
 }
 
@@ -91,33 +134,22 @@ impl<T> Names<T> {
 
     /// That a message of that pipeline makes `name` mean this (None: closes it), if it succeeds.
     pub fn change(&mut self, name: &[u8], pipeline: u64, to: Option<Arc<T>>) {
-        self.tentative.insert(name.into(), (pipeline, to));
+        self.tentative.set(name, Some((pipeline, to)));
     }
 
     /// The server said that it did.
     pub fn confirm(&mut self, name: &[u8], to: Option<Arc<T>>) {
-        match to {
-            Some(t) => {
-                self.confirmed.insert(name.into(), t);
-            }
-            None => {
-                self.confirmed.remove(name);
-            }
-        }
+        self.confirmed.set(name, to);
     }
 
     /// That pipeline has ended: what it did not confirm did not happen.
     pub fn settle(&mut self, pipeline: u64) {
-        if !self.tentative.is_empty() {
-            self.tentative.retain(|_, (by, _)| *by > pipeline);
-        }
+        self.tentative.retain(|(by, _)| *by > pipeline);
     }
 
     /// All confirmed names are gone (end of a transaction for portals, DISCARD ALL, DEALLOCATE ALL).
     pub fn forget(&mut self) {
-        if !self.confirmed.is_empty() {
-            self.confirmed.clear();
-        }
+        self.confirmed.retain(|_| false);
     }
 
     /// How many names are held.

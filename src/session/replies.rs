@@ -187,11 +187,7 @@ impl<V: Veil> Session<V> {
             self.touched = Some(self.touched.unwrap_or(true) && sees_plain);
         }
         let rows = tag.map_or(end.rows, rows_of).max(end.rows);
-        self.events.push(Event::End(StatementEnd {
-            tag: tag.map(command_of),
-            rows,
-            ..end
-        }));
+        self.events.push(Event::End(StatementEnd { rows, ..end }));
         exchange.index += 1;
         exchange.row = None;
         if matches!(tag, Some(b"DISCARD ALL" | b"DEALLOCATE ALL")) {
@@ -254,11 +250,4 @@ fn may_copy(exchange: &Exchange) -> bool {
         statement.is_none_or(|s| !s.relations.is_empty())
     });
     !touched && exchange.refused.is_none() && !exchange.failed
-}
-
-/// A command tag without its counts.
-fn command_of(tag: &[u8]) -> String {
-    let text = String::from_utf8_lossy(tag);
-    text.trim_end_matches(|c: char| c.is_ascii_digit() || c == ' ')
-        .to_owned()
 }

@@ -178,21 +178,13 @@ impl<V: Veil> Session<V> {
         self.pending.ready_awaited() && !self.copying
     }
 
-    /// While no reply is due, frees the buffers that are empty: most sessions wait for their client most of the time.
-    /// False while one is due.
-    pub fn free_buffers(&mut self) -> bool {
-        let waits = self.pending.is_empty();
-        if waits {
-            let buffers = [
-                &mut self.scratch,
-                &mut self.to_client,
-                &mut self.to_upstream,
-            ];
-            for buffer in buffers.into_iter().filter(|buffer| buffer.is_empty()) {
-                *buffer = BytesMut::new();
-            }
-        }
-        waits
+    /// While no reply is due, the buffers that are then mostly empty; None while one is due.
+    pub fn idle_buffers(&mut self) -> Option<[&mut BytesMut; 3]> {
+        self.pending.is_empty().then_some([
+            &mut self.scratch,
+            &mut self.to_client,
+            &mut self.to_upstream,
+        ])
     }
 
     /// Takes what it can of the client's bytes; what it leaves comes first at the next call.

@@ -71,6 +71,9 @@ impl Settings {
     /// Hears what a text, or an option of the login, says of `extra_float_digits`: only a plain SET to more than 0
     /// leaves floats as they are.
     pub fn hear_float_digits(&mut self, text: &str) {
+        if !stands_in(text, FLOAT_DIGITS) {
+            return;
+        }
         let lower = text.to_ascii_lowercase();
         let mut rest = lower.as_str();
         while let Some(at) = rest.find(FLOAT_DIGITS) {
@@ -88,9 +91,19 @@ impl Settings {
     }
 }
 
+/// Whether a word of ASCII with an underscore stands in a text, in whatever case. Nearly always it does not: nothing is
+/// copied for it.
+fn stands_in(text: &str, word: &str) -> bool {
+    let (text, word) = (text.as_bytes(), word.as_bytes());
+    let ahead = word.iter().position(|&b| b == b'_').unwrap_or_default();
+    memchr::memchr_iter(b'_', text)
+        .filter_map(|at| text.get(at.checked_sub(ahead)?..)?.get(..word.len()))
+        .any(|part| part.eq_ignore_ascii_case(word))
+}
+
 /// A client's text, with what is found out about it once. It has no `Debug`: it may hold values.
 pub struct Text {
-    text: Box<str>,
+    text: Arc<str>,
     steady: OnceLock<bool>,
     fingerprint: OnceLock<Option<u64>>,
     change: OnceLock<Change>,
@@ -111,11 +124,24 @@ impl Text {
         &self.text
     }
 
+    /// The text, shared.
+    pub(super) fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.text)
+    }
+
     /// Its shape, without any constant.
     pub(super) fn fingerprint(&self) -> Option<u64> {
         *self
             .fingerprint
             .get_or_init(|| statement::fingerprint(&self.text))
+    }
+
+    /// Its shape was found on the way.
+    pub(super) fn hear_fingerprint(&self, found: Option<u64>) {
+        if found.is_some() {
+            // It may be known already, and is the same then.
+            let _ = self.fingerprint.set(found);
+        }
     }
 
     /// What it may change in the catalog; `is_relation` says whether a permanent relation has a name.
@@ -382,6 +408,30 @@ mod tests {
         window.settle();
         assert_eq!(window.for_values(false), Standing::Settled);
         assert_eq!(window.for_lexing(false), Standing::Settled);
+    }
+
+    #[test]
+    fn float_digits_are_heard_wherever_they_stand() {
+        for (text, are_shortest) in [
+            ("SELECT 1", true),
+            ("", true),
+            ("_", true),
+            ("SELECT extra_float", true),
+            ("SET extra_float_digits = 3", true),
+            ("SET Extra_Float_Digits TO '2'", true),
+            ("SET extra_float_digits = 0", false),
+            ("SET EXTRA_FLOAT_DIGITS = 0", false),
+            (
+                "a_b; SELECT set_config('extra_float_digits', '1', false)",
+                false,
+            ),
+            ("SET é_extra_float_digits = -15", false),
+            ("extra_float_digits", false),
+        ] {
+            let mut settings = Settings::default();
+            settings.hear_float_digits(text);
+            assert_eq!(settings.floats_are_shortest, are_shortest, "{text}");
+        }
     }
 
     #[test]

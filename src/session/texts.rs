@@ -111,7 +111,9 @@ impl<V: Veil> Session<V> {
     }
 
     fn analyse(&self, text: &Text, lexing: Lexing) -> Outcome {
-        match self.veil.analyse(text.as_str(), lexing) {
+        let (outcome, fingerprint) = self.veil.analyse(text.as_str(), lexing);
+        text.hear_fingerprint(fingerprint);
+        match outcome {
             Outcome::Plan(_) if text.as_str().len() > STATEMENT_BYTES_MAX => {
                 Outcome::Refused(refusal(
                     SqlState::STATEMENT_TOO_COMPLEX,

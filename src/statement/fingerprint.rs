@@ -15,14 +15,18 @@ const SEPARATOR: u8 = 0;
 /// The first 8 bytes of SHA-256 over the shape. None where the text is no sequence of tokens, or where its tokens
 /// depend on `standard_conforming_strings`: a constant could be taken for something else.
 pub fn fingerprint(text: &str) -> Option<u64> {
-    let tokens = lex(text, true).ok()?;
+    of_tokens(text, &lex(text, true).ok()?)
+}
+
+/// The same of a text that was cut into these tokens, `standard_conforming_strings` being on.
+pub(super) fn of_tokens(text: &str, tokens: &[Token]) -> Option<u64> {
     // Without a backslash there is one reading only.
-    if text.contains('\\') && !same_places(&tokens, &lex(text, false).ok()?) {
+    if text.contains('\\') && !same_places(tokens, &lex(text, false).ok()?) {
         return None;
     }
-    let mut shape = Vec::with_capacity(text.len());
+    let mut shape = Vec::with_capacity(text.len() + tokens.len());
     let mut last = Last::Other;
-    for token in &tokens {
+    for token in tokens {
         let piece = piece(text, token);
         last = match (last, &piece) {
             // One more item of a list of constants.

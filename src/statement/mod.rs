@@ -55,15 +55,26 @@ pub struct Context<'a> {
 
 /// Decides what becomes of a text, which may hold several statements.
 pub fn analyse(text: &str, context: &Context<'_>) -> Outcome {
-    match stages(text, context) {
+    analyse_and_fingerprint(text, context).0
+}
+
+/// The same, and the text's [`fingerprint`] if that was found on the way: a text is cut into tokens only once.
+pub fn analyse_and_fingerprint(text: &str, context: &Context<'_>) -> (Outcome, Option<u64>) {
+    let mut shape = None;
+    let outcome = match stages(text, context, &mut shape) {
         Ok(Some(plan)) => Outcome::Plan(Arc::new(plan)),
         Ok(None) => Outcome::Untouched,
         Err(refusal) => Outcome::Refused(refusal),
-    }
+    };
+    (outcome, shape)
 }
 
 /// The stages, one a line; None where the fast path or the analysis finds nothing to change.
-fn stages(text: &str, context: &Context<'_>) -> Result<Option<plan::Plan>, Refusal> {
+fn stages(
+    text: &str,
+    context: &Context<'_>,
+    shape: &mut Option<u64>,
+) -> Result<Option<plan::Plan>, Refusal> {
     let reach = context.reach;
     if reach.nothing {
         return Ok(None);
@@ -78,6 +89,9 @@ fn stages(text: &str, context: &Context<'_>) -> Result<Option<plan::Plan>, Refus
     let Ok(tokens) = lex::lex(text, context.standard_conforming_strings) else {
         return unlexed(text, reach);
     };
+    if context.standard_conforming_strings {
+        *shape = fingerprint::of_tokens(text, &tokens);
+    }
     let touches = reach.touches(&tokens);
     if !touches
         && !statements(text, &tokens).any(|tokens| utility::reaches_unseen(text, tokens, reach))

@@ -8,7 +8,7 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::io::poll_read_buf;
 
-use super::Leg;
+use super::{Leg, spare};
 use crate::limits::{IDLE_BUFFER_BYTES_MAX, READ_BYTES, UNSENT_BYTES_MAX};
 
 /// Writes what the stream takes. True when there is room again that was not there before.
@@ -41,6 +41,9 @@ pub(super) fn receive<S: AsyncRead + Unpin>(
 ) -> io::Result<Option<usize>> {
     if leg.input.is_empty() {
         give_back(&mut leg.input);
+    }
+    if leg.input.capacity() == 0 {
+        leg.input = spare::get();
     }
     leg.input.reserve(READ_BYTES);
     match poll_read_buf(Pin::new(&mut leg.stream), cx, &mut leg.input) {

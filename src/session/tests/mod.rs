@@ -90,21 +90,23 @@ impl Veil for Stub {
         name == "t"
     }
 
-    fn analyse(&self, text: &str, lexing: Lexing) -> Outcome {
-        if text.contains("refused") {
-            return Outcome::Refused(Refusal {
+    fn analyse(&self, text: &str, lexing: Lexing) -> (Outcome, Option<u64>) {
+        let hidden = text.contains('\\') && !lexing.standard_conforming_strings;
+        let planned = text.contains("touched") || text.contains("take") || hidden;
+        let outcome = if text.contains("refused") {
+            Outcome::Refused(Refusal {
                 sqlstate: SqlState("42601"),
                 message: "refused".to_owned(),
                 hint: String::new(),
                 position: None,
                 reason: "policy",
-            });
-        }
-        let hidden = text.contains('\\') && !lexing.standard_conforming_strings;
-        match self.plan && (text.contains("touched") || text.contains("take") || hidden) {
-            true => Outcome::Plan(Arc::new(plan(text))),
-            false => Outcome::Untouched,
-        }
+            })
+        } else if self.plan && planned {
+            Outcome::Plan(Arc::new(plan(text)))
+        } else {
+            Outcome::Untouched
+        };
+        (outcome, None)
     }
 
     fn redact(&self, _: &str) -> String {

@@ -115,20 +115,49 @@ pub(super) fn fold(raw: &str, quoted: bool) -> CompactString {
     name
 }
 
+/// What a byte may be part of: sets of the bits below.
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut at = 0;
+    while at < 256 {
+        #[expect(clippy::cast_possible_truncation, reason = "at is below 256")]
+        let b = at as u8;
+        classes[at] = match b {
+            b' ' | b'\t' | b'\n' | b'\r' | 0x0c | 0x0b => SPACE,
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' | 0x80.. => IDENT_START | IDENT_PART,
+            b'0'..=b'9' | b'$' => IDENT_PART,
+            b'~' | b'!' | b'@' | b'#' | b'^' | b'&' | b'|' | b'`' | b'?' | b'+' | b'-' | b'*'
+            | b'/' | b'%' | b'<' | b'>' | b'=' => OPERATOR,
+            _ => 0,
+        };
+        at += 1;
+    }
+    classes
+};
+
+const SPACE: u8 = 1;
+const IDENT_START: u8 = 2;
+const IDENT_PART: u8 = 4;
+const OPERATOR: u8 = 8;
+
+fn is_a(b: u8, class: u8) -> bool {
+    CLASSES[usize::from(b)] & class != 0
+}
+
 fn is_space(b: u8) -> bool {
-    matches!(b, b' ' | b'\t' | b'\n' | b'\r' | 0x0c | 0x0b)
+    is_a(b, SPACE)
 }
 
 fn is_ident_start(b: u8) -> bool {
-    b.is_ascii_alphabetic() || b == b'_' || b >= 0x80
+    is_a(b, IDENT_START)
 }
 
 fn is_ident_part(b: u8) -> bool {
-    is_ident_start(b) || b.is_ascii_digit() || b == b'$'
+    is_a(b, IDENT_PART)
 }
 
 fn is_operator(b: u8) -> bool {
-    b"~!@#^&|`?+-*/%<>=".contains(&b)
+    is_a(b, OPERATOR)
 }
 
 struct Lexer<'t> {
@@ -242,9 +271,8 @@ impl Lexer<'_> {
 
     fn word(&mut self) -> TokenKind {
         let start = self.at;
-        while is_ident_part(self.peek(0)) {
-            self.at += 1;
-        }
+        let length = self.bytes[start..].iter().position(|&b| !is_ident_part(b));
+        self.at = length.map_or(self.bytes.len(), |length| start + length);
         TokenKind::Word {
             name: fold(&self.text[start..self.at], false),
             quoted: false,

@@ -42,9 +42,13 @@ impl Lexer<'_> {
                     self.at += 1;
                     self.escape(start, bytes)?;
                 }
-                byte => {
-                    bytes.push(byte);
-                    self.at += 1;
+                // A backslash that is none of an escape's, and all up to the next of the two.
+                _ => {
+                    let rest = &self.bytes[self.at..];
+                    let plain = memchr::memchr2_iter(b'\'', b'\\', rest).find(|&at| at > 0);
+                    let plain = plain.unwrap_or(rest.len());
+                    bytes.extend_from_slice(&rest[..plain]);
+                    self.at += plain;
                 }
             }
         }
