@@ -261,6 +261,9 @@ pub const AUDIT_LINGER_MS: u64 = 5;
 /// Microseconds a write of the audit may take on a session's own thread; after a slower one the writer's thread writes.
 pub const AUDIT_QUICK_US: u64 = 1_000;
 
+/// Bytes of room for audit records that are kept for others, wherever records are put together.
+pub const AUDIT_SPARE_BYTES_MAX: usize = 1024 * 1024;
+
 /// Records that a session writes on its own thread at once; more are left to the writer's thread.
 pub const AUDIT_AT_ONCE_MAX: usize = 32;
 

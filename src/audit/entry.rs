@@ -1,43 +1,19 @@
 //! A record as it stands in a file, and what the first record of a file says of the file.
 //!
-//! Knows the keys of the JSON and their order. Knows nothing of the chain but that `prev` comes last.
+//! Knows the keys of the JSON and their order. A record is written out when it is handed over; what its place in the
+//! file gives it (`seq`, `prev`) is put around it when it has one.
+
+use std::cell::RefCell;
+use std::io::Write as _;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::chain::HASH_BYTES;
 use super::files::Ended;
-use super::record::{Outcome, Parameter, Record, Treatment};
-use super::writer::Entry;
-
-/// A record as it stands in the file.
-#[derive(Serialize)]
-pub(super) struct Line<'r> {
-    seq: u64,
-    time: String,
-    session: u64,
-    client: &'r str,
-    user: Option<&'r str>,
-    role: Option<&'r str>,
-    database: Option<&'r str>,
-    application: &'r str,
-    kind: &'static str,
-    statement: Option<&'r str>,
-    parameters: &'r [Parameter],
-    fingerprint: Option<String>,
-    relations: Vec<String>,
-    treatment: Option<Treatment>,
-    rows: Option<u64>,
-    opened: Option<u64>,
-    outcome: Outcome,
-    sqlstate: Option<&'r str>,
-    duration_us: Option<u64>,
-    upstream_us: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    begin: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) file: Option<&'r FileHead>,
-    prev: String,
-}
+use super::line::append_hex;
+use super::record::Record;
+use crate::limits::AUDIT_SPARE_BYTES_MAX;
 
 /// What the first record of a file says of the file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -53,41 +29,107 @@ pub(super) struct FileHead {
     pub(super) version: String,
 }
 
-impl<'r> Line<'r> {
-    /// The line of a record from the queue.
-    pub(super) fn of(entry: &'r Entry, seq: u64, prev: &[u8; 32]) -> Self {
-        let mut line = Self::new(&entry.record, entry.time, seq, prev);
-        line.begin = entry.begin;
-        line
-    }
+/// Begins a line with a record's number, and what was written of it.
+pub(super) fn begin(line: &mut Vec<u8>, seq: u64, members: &[u8]) {
+    line.extend_from_slice(b"{\"seq\":");
+    json(line, &seq);
+    line.extend_from_slice(members);
+}
 
-    /// The line of any record.
-    pub(super) fn new(record: &'r Record, time: Timestamp, seq: u64, prev: &[u8; 32]) -> Self {
-        let who = &record.who;
-        Self {
-            seq,
-            time: format!("{time:.6}"),
-            session: who.session,
-            client: &who.client,
-            user: who.user.as_ref().map(|name| name.as_str()),
-            role: who.role.as_ref().map(|name| name.as_str()),
-            database: who.database.as_ref().map(|name| name.as_str()),
-            application: &who.application,
-            kind: record.kind.as_str(),
-            statement: record.statement.as_deref(),
-            parameters: &record.parameters,
-            fingerprint: record.fingerprint.map(|f| format!("{f:016x}")),
-            relations: record.relations.iter().map(ToString::to_string).collect(),
-            treatment: record.treatment,
-            rows: record.rows,
-            opened: record.opened,
-            outcome: record.outcome,
-            sqlstate: record.sqlstate.as_deref(),
-            duration_us: record.duration_us,
-            upstream_us: record.upstream_us,
-            begin: None,
-            file: None,
-            prev: hex::encode(prev),
+/// The last member before a record's own hash: that of the record before.
+pub(super) fn end(line: &mut Vec<u8>, prev: &[u8; HASH_BYTES]) {
+    line.extend_from_slice(b",\"prev\":\"");
+    append_hex(line, prev);
+    line.push(b'"');
+}
+
+/// Gives the members of a record, of which `begin` names the one that it ends, to `take`.
+pub(super) fn written<T>(
+    record: &Record,
+    time: Timestamp,
+    begin: Option<u64>,
+    take: impl FnOnce(&[u8]) -> T,
+) -> T {
+    thread_local! {
+        static ROOM: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    }
+    ROOM.with_borrow_mut(|room| {
+        room.clear();
+        write(room, record, time);
+        if let Some(begin) = begin {
+            member(room, r#","begin":"#, &begin);
+        }
+        let taken = take(room);
+        if room.capacity() > AUDIT_SPARE_BYTES_MAX {
+            *room = Vec::new();
+        }
+        taken
+    })
+}
+
+/// The members of the first record of a file.
+pub(super) fn of_file(record: &Record, time: Timestamp, head: &FileHead) -> Vec<u8> {
+    let mut members = Vec::new();
+    write(&mut members, record, time);
+    member(&mut members, r#","file":"#, head);
+    members
+}
+
+fn write(out: &mut Vec<u8>, record: &Record, time: Timestamp) {
+    let who = &record.who;
+    out.extend_from_slice(b",\"time\":\"");
+    write!(out, "{time:.6}").expect("writing to a Vec does not fail");
+    out.push(b'"');
+    member(out, r#","session":"#, &who.session);
+    member(out, r#","client":"#, &who.client);
+    member(
+        out,
+        r#","user":"#,
+        &who.user.as_ref().map(|name| name.as_str()),
+    );
+    member(
+        out,
+        r#","role":"#,
+        &who.role.as_ref().map(|name| name.as_str()),
+    );
+    let database = who.database.as_ref();
+    member(out, r#","database":"#, &database.map(|name| name.as_str()));
+    member(out, r#","application":"#, &who.application);
+    member(out, r#","kind":"#, &record.kind.as_str());
+    member(out, r#","statement":"#, &record.statement.as_deref());
+    member(out, r#","parameters":"#, &record.parameters);
+    match record.fingerprint {
+        None => member(out, r#","fingerprint":"#, &None::<u64>),
+        Some(shape) => {
+            out.extend_from_slice(b",\"fingerprint\":\"");
+            append_hex(out, &shape.to_be_bytes());
+            out.push(b'"');
         }
     }
+    out.extend_from_slice(b",\"relations\":[");
+    for (index, relation) in record.relations.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        json(out, &relation.to_string());
+    }
+    out.push(b']');
+    member(out, r#","treatment":"#, &record.treatment);
+    member(out, r#","rows":"#, &record.rows);
+    member(out, r#","opened":"#, &record.opened);
+    member(out, r#","outcome":"#, &record.outcome);
+    member(out, r#","sqlstate":"#, &record.sqlstate);
+    member(out, r#","duration_us":"#, &record.duration_us);
+    member(out, r#","upstream_us":"#, &record.upstream_us);
+}
+
+/// Appends a member; `key` is written out, with the comma before it and the colon behind.
+fn member(out: &mut Vec<u8>, key: &str, value: &impl Serialize) {
+    out.extend_from_slice(key.as_bytes());
+    json(out, value);
+}
+
+fn json(out: &mut Vec<u8>, value: &impl Serialize) {
+    let written = serde_json::to_writer(out, value);
+    written.expect("what a record holds has string keys, and writing to a Vec does not fail");
 }

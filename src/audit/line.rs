@@ -39,11 +39,26 @@ pub(super) fn append(
         .expect("lines are structs with string keys, and writing to a Vec does not fail");
     let brace = out.pop();
     debug_assert_eq!(brace, Some(b'}'));
+    close(out, start, key, sign)
+}
+
+/// Ends the line whose object begins at `start` and has no code and no end yet.
+pub(super) fn close(
+    out: &mut Vec<u8>,
+    start: usize,
+    key: CodeKey,
+    sign: impl FnOnce(&[u8]) -> [u8; HASH_BYTES],
+) -> [u8; HASH_BYTES] {
     let hash = sign(&out[start..]);
     out.extend_from_slice(key.opening());
-    out.extend_from_slice(hex::encode(hash).as_bytes());
+    append_hex(out, &hash);
     out.extend_from_slice(b"\"}\n");
     hash
+}
+
+/// Appends bytes in hexadecimal.
+pub(super) fn append_hex<const N: usize>(out: &mut Vec<u8>, bytes: &[u8; N]) {
+    out.extend_from_slice(hex::Buffer::<N>::new().format(bytes).as_bytes());
 }
 
 /// Splits a line (without its end) into the bytes under the code and the code.

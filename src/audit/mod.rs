@@ -15,6 +15,7 @@
 //! * `lock` in the audit directory: one writer at a time.
 
 pub mod anchor;
+mod batch;
 pub mod chain;
 mod entry;
 pub mod files;
@@ -39,9 +40,10 @@ use crate::keyring::Keyring;
 use crate::limits::{AUDIT_FILE_BYTES, AUDIT_QUEUE_KIB};
 use crate::metrics::Metrics;
 
+use batch::Ack;
 pub use record::{Kind, Outcome, Parameter, Record, Treatment, Who};
 use series::Series;
-use writer::{Entry, Message, Writer};
+use writer::Writer;
 
 /// Why the audit cannot be written or read. Names files, never what is in them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -125,10 +127,8 @@ impl Settings {
 /// Hands records to the writer. Cheap to clone.
 #[derive(Clone)]
 pub struct Recorder {
-    queue: queue::Sender<Message>,
+    queue: queue::Sender,
     writer: writer::Shared,
-    /// KiB of records that may wait
-    room: Arc<Semaphore>,
     state: Arc<State>,
 }
 
@@ -139,9 +139,11 @@ impl std::fmt::Debug for Recorder {
 }
 
 /// What the writer and its recorders share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct State {
     failing: AtomicBool,
+    /// KiB of records that may wait
+    room: Semaphore,
     metrics: Option<Metrics>,
 }
 
@@ -150,6 +152,12 @@ impl State {
         if let Some(metrics) = &self.metrics {
             metrics.audit_lag(change);
         }
+    }
+
+    /// So many records wait no more; the KiB they took are free.
+    fn leave(&self, count: usize, kib: usize) {
+        self.room.add_permits(kib);
+        self.lag(-i64::try_from(count).unwrap_or(i64::MAX));
     }
 }
 
@@ -177,6 +185,7 @@ impl Recorder {
     ) -> Result<Self, AuditFault> {
         let state = Arc::new(State {
             failing: AtomicBool::new(false),
+            room: Semaphore::new(AUDIT_QUEUE_KIB as usize),
             metrics,
         });
         let (queue, incoming) = queue::queue();
@@ -192,7 +201,6 @@ impl Recorder {
         Ok(Self {
             queue,
             writer,
-            room: Arc::new(Semaphore::new(AUDIT_QUEUE_KIB as usize)),
             state,
         })
     }
@@ -226,10 +234,7 @@ impl Recorder {
     pub async fn written(&self, record: Record) -> Result<u64, AuditFault> {
         self.check()?;
         let (ack, answer) = oneshot::channel();
-        let mut entry = self.entry(record, None).await?;
-        entry.ack = Some(ack);
-        let hurried = self.queue.hurry(Message::Entry(entry));
-        self.sent(hurried)?;
+        self.send(record, None, Some(ack)).await?;
         Writer::attend(&self.writer, &self.queue);
         answer.await.map_err(|_| AuditFault::Closed)?
     }
@@ -240,7 +245,7 @@ impl Recorder {
     /// # Errors
     /// [`AuditFault::Closed`].
     pub async fn end(&self, begin: u64, record: Record) -> Result<(), AuditFault> {
-        self.send(self.entry(record, Some(begin)).await?)
+        self.send(record, Some(begin), None).await
     }
 
     /// Records what happened: a statement on nothing treated, a refusal, a login. Waits for room in the queue, not
@@ -249,7 +254,7 @@ impl Recorder {
     /// # Errors
     /// [`AuditFault::Closed`].
     pub async fn record(&self, record: Record) -> Result<(), AuditFault> {
-        self.send(self.entry(record, None).await?)
+        self.send(record, None, None).await
     }
 
     /// Writes what is queued, signs the head, and ends the writer. Later records find it closed.
@@ -257,44 +262,30 @@ impl Recorder {
     /// # Errors
     /// [`AuditFault::Failing`] when something queued could not be written.
     pub async fn close(&self) -> Result<(), AuditFault> {
-        let (ack, answer) = oneshot::channel();
-        self.queue
-            .hurry(Message::Close(ack))
-            .map_err(|_| AuditFault::Closed)?;
-        self.queue.call();
+        let (closing, answer) = oneshot::channel();
+        self.queue.close(closing).map_err(|_| AuditFault::Closed)?;
         answer.await.map_err(|_| AuditFault::Closed)?
     }
 
-    /// The record with the room it takes, waited for.
-    async fn entry(
+    /// Hands a record over as soon as there is room for it.
+    async fn send(
         &self,
         mut record: Record,
         begin: Option<u64>,
-    ) -> Result<Box<Entry>, AuditFault> {
+        ack: Option<Ack>,
+    ) -> Result<(), AuditFault> {
         let time = Timestamp::now();
         record.bound();
         let kib = record.queued_kib().min(AUDIT_QUEUE_KIB);
-        let room = Arc::clone(&self.room)
-            .acquire_many_owned(kib)
-            .await
-            .map_err(|_| AuditFault::Closed)?;
+        let room = self.state.room.acquire_many(kib).await;
+        // Given back by whoever writes it.
+        room.map_err(|_| AuditFault::Closed)?.forget();
         self.state.lag(1);
-        Ok(Box::new(Entry {
-            time,
-            begin,
-            record,
-            ack: None,
-            _room: room,
-        }))
-    }
-
-    fn send(&self, entry: Box<Entry>) -> Result<(), AuditFault> {
-        self.sent(self.queue.send(Message::Entry(entry)))
-    }
-
-    fn sent(&self, sent: Result<(), Message>) -> Result<(), AuditFault> {
+        let sent = entry::written(&record, time, begin, |bytes| {
+            self.queue.send(bytes, kib, ack)
+        });
         sent.map_err(|_| {
-            self.state.lag(-1);
+            self.state.leave(1, kib as usize);
             AuditFault::Closed
         })
     }

@@ -1,26 +1,40 @@
 //! The queue between sessions and the writer.
 //!
 //! What somebody waits for is hurried; everything else lingers for company, because to wake a thread costs more than to
-//! write a record. Knows who waits, and nothing of what is in a record.
+//! write a record. Knows nothing of what is in a record.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::oneshot;
+
+use super::AuditFault;
+use super::batch::{Ack, Batch};
 use crate::limits::{AUDIT_BATCH_MAX, AUDIT_LINGER_MS};
 
+/// Tells who asked for the end how it went.
+pub(super) type Closing = oneshot::Sender<Result<(), AuditFault>>;
+
 /// The sessions' end. The writer's thread is told when the last of them is dropped.
-pub(super) struct Sender<T>(Arc<Shared<T>>);
+pub(super) struct Sender(Arc<Shared>);
 
 /// The end of the writer's thread.
-pub(super) struct Receiver<T>(Arc<Shared<T>>);
+pub(super) struct Receiver(Arc<Shared>);
 
-struct Shared<T> {
-    state: Mutex<State<T>>,
+/// The writer has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ended;
+
+struct Shared {
+    state: Mutex<State>,
     woken: Condvar,
 }
 
-struct State<T> {
-    messages: Vec<T>,
+#[derive(Default)]
+struct State {
+    batch: Batch,
+    /// who asked for the end; nothing is taken behind it
+    closing: Option<Closing>,
     /// when the oldest of them came
     since: Option<Instant>,
     /// somebody waits for one of them
@@ -43,45 +57,36 @@ pub(super) enum Waited {
 }
 
 /// A queue.
-pub(super) fn queue<T>() -> (Sender<T>, Receiver<T>) {
+pub(super) fn queue() -> (Sender, Receiver) {
     let shared = Arc::new(Shared {
         state: Mutex::new(State {
-            messages: Vec::new(),
-            since: None,
-            hurried: false,
-            called: false,
-            asleep: false,
             senders: 1,
-            closed: false,
+            ..State::default()
         }),
         woken: Condvar::new(),
     });
     (Sender(Arc::clone(&shared)), Receiver(shared))
 }
 
-impl<T> Shared<T> {
+impl Shared {
     /// The state is whole after any panic: nothing is done to it that could.
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Wakes the thread where it sleeps.
-    fn wake(&self, mut state: MutexGuard<'_, State<T>>) {
+    fn wake(&self, mut state: MutexGuard<'_, State>) {
         if std::mem::take(&mut state.asleep) {
             drop(state);
             self.woken.notify_one();
         }
     }
 
-    /// Moves at most so many messages to the end of `to`, the oldest first.
-    fn take(&self, count_max: usize, to: &mut Vec<T>) {
+    fn take(&self, to: &mut Batch) {
         let mut state = self.lock();
-        let count = count_max.min(state.messages.len());
-        to.extend(state.messages.drain(..count));
-        if state.messages.is_empty() {
-            state.since = None;
-            state.hurried = false;
-        }
+        to.take(&mut state.batch);
+        state.since = None;
+        state.hurried = false;
     }
 
     fn is_hurried(&self) -> bool {
@@ -89,20 +94,26 @@ impl<T> Shared<T> {
     }
 }
 
-impl<T> Sender<T> {
-    /// Sends a message that may linger. A full batch calls the thread.
+impl Sender {
+    /// Sends a record, and the KiB of the room it takes. One that nobody waits for may linger; a full batch calls the
+    /// thread. One that somebody waits for does not: who sends it has it written, or calls.
     ///
     /// # Errors
-    /// The message, when the writer has ended.
-    pub(super) fn send(&self, message: T) -> Result<(), T> {
+    /// [`Ended`].
+    pub(super) fn send(&self, record: &[u8], kib: u32, ack: Option<Ack>) -> Result<(), Ended> {
         let mut state = self.0.lock();
-        if state.closed {
-            return Err(message);
+        if state.closed || state.closing.is_some() {
+            return Err(Ended);
         }
-        let first = state.messages.is_empty();
+        if ack.is_some() {
+            state.hurried = true;
+            state.batch.push(record, kib, ack);
+            return Ok(());
+        }
+        let first = state.batch.is_empty();
         state.since.get_or_insert_with(Instant::now);
-        state.messages.push(message);
-        let full = state.messages.len() == AUDIT_BATCH_MAX;
+        state.batch.push(record, kib, ack);
+        let full = state.batch.len() == AUDIT_BATCH_MAX;
         state.called |= full;
         if first || full {
             self.0.wake(state);
@@ -110,51 +121,52 @@ impl<T> Sender<T> {
         Ok(())
     }
 
-    /// Sends a message that somebody waits for. The thread is not called: who sends has it written, or calls.
+    /// Asks for the end: what is queued is written, and nothing behind it.
     ///
     /// # Errors
-    /// The message, when the writer has ended.
-    pub(super) fn hurry(&self, message: T) -> Result<(), T> {
+    /// [`Ended`].
+    pub(super) fn close(&self, closing: Closing) -> Result<(), Ended> {
         let mut state = self.0.lock();
-        if state.closed {
-            return Err(message);
+        if state.closed || state.closing.is_some() {
+            return Err(Ended);
         }
-        state.messages.push(message);
-        state.hurried = true;
+        state.closing = Some(closing);
+        state.called = true;
+        self.0.wake(state);
         Ok(())
     }
 
-    /// Has the thread look after the messages, and after what is due.
+    /// Has the thread look after the records, and after what is due.
     pub(super) fn call(&self) {
         let mut state = self.0.lock();
         state.called = true;
         self.0.wake(state);
     }
 
-    /// Whether somebody waits for a message.
+    /// Whether somebody waits for a record.
     pub(super) fn is_hurried(&self) -> bool {
         self.0.is_hurried()
     }
 
-    /// How many messages wait.
+    /// How many records wait.
     pub(super) fn len(&self) -> usize {
-        self.0.lock().messages.len()
+        self.0.lock().batch.len()
     }
 
-    /// Moves at most so many messages to the end of `to`, the oldest first.
-    pub(super) fn take(&self, count_max: usize, to: &mut Vec<T>) {
-        self.0.take(count_max, to);
+    /// Moves the records to the end of `to`.
+    pub(super) fn take(&self, to: &mut Batch) {
+        self.0.take(to);
     }
 }
 
-impl<T> Clone for Sender<T> {
+impl Clone for Sender {
     fn clone(&self) -> Self {
         self.0.lock().senders += 1;
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<T> Drop for Sender<T> {
+impl Drop for Sender {
     fn drop(&mut self) {
         let mut state = self.0.lock();
         state.senders -= 1;
@@ -164,12 +176,14 @@ impl<T> Drop for Sender<T> {
     }
 }
 
-impl<T> Receiver<T> {
-    /// Waits until there is something to do. Messages that are left are due at once when nobody can send any more.
+impl Receiver {
+    /// Waits until there is something to do. Records that are left are due at once when nobody can send any more.
     pub(super) fn wait(&self, due: Option<Instant>) -> Waited {
         let mut state = self.0.lock();
+        // Somebody found the writer taken by the thread itself.
+        state.called |= state.hurried;
         loop {
-            if state.senders == 0 && state.messages.is_empty() {
+            if state.senders == 0 && state.batch.is_empty() {
                 return Waited::Disconnected;
             }
             let lingered = state
@@ -196,23 +210,27 @@ impl<T> Receiver<T> {
         }
     }
 
-    /// Whether somebody waits for a message.
+    /// Whether somebody waits for a record.
     pub(super) fn is_hurried(&self) -> bool {
         self.0.is_hurried()
     }
 
-    /// Moves at most so many messages to the end of `to`, the oldest first.
-    pub(super) fn take(&self, count_max: usize, to: &mut Vec<T>) {
-        self.0.take(count_max, to);
+    /// Moves the records to the end of `to`; who asked for the end, if somebody did.
+    pub(super) fn take(&self, to: &mut Batch) -> Option<Closing> {
+        self.0.take(to);
+        let mut state = self.0.lock();
+        let closing = state.closing.take();
+        state.closed |= closing.is_some();
+        closing
     }
 }
 
-impl<T> Drop for Receiver<T> {
+impl Drop for Receiver {
     fn drop(&mut self) {
         let mut state = self.0.lock();
         state.closed = true;
         // Who waits for one of them hears that nobody will answer.
-        let left = std::mem::take(&mut state.messages);
+        let left = (std::mem::take(&mut state.batch), state.closing.take());
         drop(state);
         drop(left);
     }
@@ -222,21 +240,31 @@ impl<T> Drop for Receiver<T> {
 mod tests {
     use super::*;
 
-    fn taken(receiver: &Receiver<usize>) -> Vec<usize> {
-        let mut messages = Vec::new();
-        receiver.take(AUDIT_BATCH_MAX, &mut messages);
-        messages
+    fn send(sender: &Sender, text: &str) -> Result<(), Ended> {
+        sender.send(text.as_bytes(), 1, None)
+    }
+
+    fn hurry(sender: &Sender, text: &str) -> Result<(), Ended> {
+        sender.send(text.as_bytes(), 1, Some(oneshot::channel().0))
+    }
+
+    fn taken(receiver: &Receiver) -> Vec<String> {
+        let mut batch = Batch::default();
+        assert!(receiver.take(&mut batch).is_none());
+        let texts = batch.iter(0..batch.len());
+        let texts = texts.map(|text| String::from_utf8_lossy(text).into_owned());
+        texts.collect()
     }
 
     #[test]
     fn what_nobody_waits_for_comes_together() {
         let (sender, receiver) = queue();
         let began = Instant::now();
-        sender.send(1).unwrap();
-        sender.send(2).unwrap();
+        send(&sender, "1").unwrap();
+        send(&sender, "2").unwrap();
         assert_eq!(receiver.wait(None), Waited::Due);
         assert!(began.elapsed() >= Duration::from_millis(AUDIT_LINGER_MS));
-        assert_eq!(taken(&receiver), [1, 2]);
+        assert_eq!(taken(&receiver), ["1", "2"]);
         let long_ago = Some(began);
         assert_eq!(receiver.wait(long_ago), Waited::Due);
         assert!(taken(&receiver).is_empty());
@@ -247,17 +275,27 @@ mod tests {
         let (sender, receiver) = queue();
         let once = || {
             let began = Instant::now();
-            sender.send(1).unwrap();
-            sender.hurry(2).unwrap();
+            send(&sender, "1").unwrap();
+            hurry(&sender, "2").unwrap();
             assert!(receiver.is_hurried());
             sender.call();
             assert_eq!(receiver.wait(None), Waited::Due);
-            assert_eq!(taken(&receiver), [1, 2]);
+            assert_eq!(taken(&receiver), ["1", "2"]);
             assert!(!sender.is_hurried());
             began.elapsed()
         };
         let least = (0..20).map(|_| once()).min().unwrap();
         assert!(least < Duration::from_millis(AUDIT_LINGER_MS), "{least:?}");
+    }
+
+    #[test]
+    fn a_thread_that_had_the_writer_looks_again() {
+        let (sender, receiver) = queue();
+        hurry(&sender, "1").unwrap();
+        let began = Instant::now();
+        assert_eq!(receiver.wait(None), Waited::Due);
+        assert!(began.elapsed() < Duration::from_secs(1));
+        assert_eq!(taken(&receiver), ["1"]);
     }
 
     #[test]
@@ -268,12 +306,12 @@ mod tests {
                 let got = scope.spawn(move || (receiver.wait(None), taken(&receiver)));
                 std::thread::sleep(Duration::from_millis(20));
                 if calls {
-                    sender.hurry(7).unwrap();
+                    hurry(&sender, "7").unwrap();
                     sender.call();
                 } else {
-                    sender.send(7).unwrap();
+                    send(&sender, "7").unwrap();
                 }
-                assert_eq!(got.join().unwrap(), (Waited::Due, vec![7]));
+                assert_eq!(got.join().unwrap(), (Waited::Due, vec!["7".to_owned()]));
             });
         }
     }
@@ -281,43 +319,41 @@ mod tests {
     #[test]
     fn a_full_batch_does_not_wait() {
         let (sender, receiver) = queue();
-        for n in 0..AUDIT_BATCH_MAX {
-            sender.send(n).unwrap();
+        for _ in 0..AUDIT_BATCH_MAX {
+            send(&sender, "").unwrap();
         }
         let began = Instant::now();
-        assert_eq!(
-            receiver.wait(Some(began + Duration::from_secs(60))),
-            Waited::Due
-        );
+        let much_later = Some(began + Duration::from_secs(60));
+        assert_eq!(receiver.wait(much_later), Waited::Due);
+        assert!(began.elapsed() < Duration::from_secs(1));
         assert_eq!(sender.len(), AUDIT_BATCH_MAX);
     }
 
     #[test]
-    fn what_is_left_is_still_hurried() {
+    fn the_end_is_asked_for_once() {
         let (sender, receiver) = queue();
-        for n in 0..3 {
-            sender.hurry(n).unwrap();
-        }
-        let mut messages = Vec::new();
-        sender.take(2, &mut messages);
-        assert_eq!(messages, [0, 1]);
-        assert!(receiver.is_hurried());
-        assert_eq!(taken(&receiver), [2]);
-        assert!(!receiver.is_hurried());
+        send(&sender, "1").unwrap();
+        sender.close(oneshot::channel().0).unwrap();
+        assert_eq!(sender.close(oneshot::channel().0), Err(Ended));
+        assert_eq!(send(&sender, "2"), Err(Ended));
+        let mut batch = Batch::default();
+        assert_eq!(receiver.wait(None), Waited::Due);
+        assert!(receiver.take(&mut batch).is_some());
+        assert_eq!(batch.len(), 1);
     }
 
     #[test]
     fn the_ends_hear_of_each_other() {
         let (sender, receiver) = queue();
         let other = sender.clone();
-        other.send(1).unwrap();
+        send(&other, "1").unwrap();
         drop((sender, other));
         assert_eq!(receiver.wait(None), Waited::Due);
-        assert_eq!(taken(&receiver), [1]);
+        assert_eq!(taken(&receiver), ["1"]);
         assert_eq!(receiver.wait(None), Waited::Disconnected);
         let (sender, receiver) = queue();
         drop(receiver);
-        assert_eq!(sender.send(1), Err(1));
-        assert_eq!(sender.hurry(1), Err(1));
+        assert_eq!(send(&sender, "1"), Err(Ended));
+        assert_eq!(hurry(&sender, "1"), Err(Ended));
     }
 }

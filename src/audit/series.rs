@@ -14,15 +14,14 @@ use rand::rngs::SysRng;
 
 use super::anchor::{self, Anchor};
 use super::chain::{Chain, RunKeys};
-use super::entry::{FileHead, Line};
+use super::entry::{self, FileHead};
 use super::files::{self, DirectoryLock, Ended};
 use super::line::{self, CodeKey};
 use super::medium::{Medium, Opener};
 use super::record::{Kind, Outcome, Record, Who};
-use super::writer::Entry;
 use super::{AuditFault, Settings, io_fault};
 use crate::keyring::Keyring;
-use crate::limits::{AUDIT_FILE_RECORDS_MAX, AUDIT_QUEUE_KIB};
+use crate::limits::{AUDIT_FILE_RECORDS_MAX, AUDIT_QUEUE_KIB, AUDIT_SPARE_BYTES_MAX};
 
 /// The file that is being written.
 struct Current {
@@ -49,6 +48,8 @@ pub(super) struct Series {
     /// the last record's
     seq: u64,
     head: [u8; 32],
+    /// room for a batch as it is written
+    text: Vec<u8>,
     /// files that no first record has told the end of yet
     ended: Vec<Ended>,
     /// held while the series is written
@@ -93,6 +94,7 @@ impl Series {
             index: tail.index,
             seq: tail.seq,
             head: tail.head,
+            text: Vec::new(),
             ended: tail.ended,
             _lock: lock,
             settings,
@@ -126,7 +128,10 @@ impl Series {
     ///
     /// # Errors
     /// What the disk says. Then nothing of the batch is in the series.
-    pub(super) fn append(&mut self, entries: &[Entry]) -> io::Result<u64> {
+    pub(super) fn append<'r>(
+        &mut self,
+        records: impl Iterator<Item = &'r [u8]>,
+    ) -> io::Result<u64> {
         if self.current.is_none() {
             self.begin_file(Timestamp::now())?;
         }
@@ -134,20 +139,27 @@ impl Series {
             return Err(io::ErrorKind::NotFound.into());
         };
         let first = self.seq + 1;
-        if entries.is_empty() {
-            return Ok(first);
-        }
         // The old key lives on here until the batch is in the file, and no longer.
         let before = (current.chain.clone(), self.seq, self.head);
-        let mut text = Vec::new();
-        for entry in entries {
+        let text = &mut self.text;
+        text.clear();
+        for members in records {
             self.seq += 1;
-            let line = Line::of(entry, self.seq, &self.head);
-            self.head = line::append(&mut text, &line, CodeKey::Hash, |body| {
-                current.chain.next(body)
-            });
+            let start = text.len();
+            entry::begin(text, self.seq, members);
+            entry::end(text, &self.head);
+            let chain = &mut current.chain;
+            self.head = line::close(text, start, CodeKey::Hash, |body| chain.next(body));
         }
-        if let Err(error) = current.medium.append(&text) {
+        if text.is_empty() {
+            return Ok(first);
+        }
+        let written = current.medium.append(text);
+        let bytes = text.len() as u64;
+        if text.capacity() > AUDIT_SPARE_BYTES_MAX {
+            *text = Vec::new();
+        }
+        if let Err(error) = written {
             (current.chain, self.seq, self.head) = before;
             // Half-written records are cut off. Where even that fails, the file ends here, torn, and the next one
             // says so.
@@ -156,7 +168,7 @@ impl Series {
             }
             return Err(error);
         }
-        current.bytes += text.len() as u64;
+        current.bytes += bytes;
         Ok(first)
     }
 
@@ -176,10 +188,14 @@ impl Series {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         let record = Record::new(Who::instance(), Kind::File, Outcome::Done);
-        let mut line = Line::new(&record, now, self.seq + 1, &self.head);
-        line.file = Some(&head);
         let mut text = Vec::new();
-        let hash = line::append(&mut text, &line, CodeKey::Hash, |body| chain.next(body));
+        entry::begin(
+            &mut text,
+            self.seq + 1,
+            &entry::of_file(&record, now, &head),
+        );
+        entry::end(&mut text, &self.head);
+        let hash = line::close(&mut text, 0, CodeKey::Hash, |body| chain.next(body));
         let path = self
             .settings
             .directory

@@ -154,6 +154,51 @@ async fn a_record_has_the_keys_of_the_contract_in_order() {
     assert_eq!(begin["relations"][0], "public.contacts");
 }
 
+/// The members of a record, as they stand between its number and the hashes.
+fn members(record: &Record, begin: Option<u64>) -> String {
+    let time = "2026-12-01T03:04:05.000006Z".parse().unwrap();
+    entry::written(record, time, begin, |bytes| {
+        String::from_utf8(bytes.to_vec()).unwrap()
+    })
+}
+
+#[test]
+fn a_record_is_written_so() {
+    let mut record = select("O\"Neil\n王", "SELECT '\\' \t");
+    record.parameters.push(Parameter {
+        number: 2,
+        type_oid: 0,
+        treated: false,
+    });
+    record
+        .relations
+        .push(RelationName::new("sales", "or\"ders"));
+    record.fingerprint = Some(0xab);
+    record.opened = Some(0);
+    record.sqlstate = Some("22023".to_owned());
+    record.duration_us = Some(12);
+    record.upstream_us = Some(7);
+    assert_eq!(
+        members(&record, Some(41)),
+        concat!(
+            r#","time":"2026-12-01T03:04:05.000006Z","session":7,"client":"10.0.0.1:50001","user":"O\"Neil\n王","role":"app","#,
+            r#""database":"crm","application":"psql","kind":"SELECT","statement":"SELECT '\\' \t","#,
+            r#""parameters":[{"number":1,"type":25,"treated":true},{"number":2,"type":0,"treated":false}],"#,
+            r#""fingerprint":"00000000000000ab","relations":["public.contacts","sales.or\"ders"],"treatment":"rewritten","#,
+            r#""rows":3,"opened":0,"outcome":"done","sqlstate":"22023","duration_us":12,"upstream_us":7,"begin":41"#
+        )
+    );
+    let nothing = Record::new(Who::instance(), Kind::Reload, Outcome::Refused);
+    assert_eq!(
+        members(&nothing, None),
+        concat!(
+            r#","time":"2026-12-01T03:04:05.000006Z","session":0,"client":"","user":null,"role":null,"database":null,"#,
+            r#""application":"pgveil","kind":"reload","statement":null,"parameters":[],"fingerprint":null,"relations":[],"#,
+            r#""treatment":null,"rows":null,"opened":null,"outcome":"refused","sqlstate":null,"duration_us":null,"upstream_us":null"#
+        )
+    );
+}
+
 /// Every byte of a record changed, in every place that matters: `verify` names the record.
 #[tokio::test]
 async fn x06_an_edited_record_is_named() {

@@ -11,15 +11,13 @@
 //! refused, and everything else of it is tried again until the disk takes it.
 
 use std::io;
+use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, TryLockError};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
-
+use super::batch::Batch;
 use super::queue::{Receiver, Sender, Waited};
-use super::record::Record;
 use super::series::{Checkpoint, Made, Series};
 use super::{AuditFault, State, Sync};
 use crate::limits::{
@@ -27,23 +25,6 @@ use crate::limits::{
     AUDIT_RETRY_MS, AUDIT_SLOW_MS, AUDIT_SYNC_MS,
 };
 use crate::metrics::Alarm;
-
-/// A record on its way, with the room it takes in the queue.
-pub(super) struct Entry {
-    pub(super) time: Timestamp,
-    pub(super) begin: Option<u64>,
-    pub(super) record: Record,
-    pub(super) ack: Option<oneshot::Sender<Result<u64, AuditFault>>>,
-    pub(super) _room: OwnedSemaphorePermit,
-}
-
-/// What recorders send.
-pub(super) enum Message {
-    /// a record
-    Entry(Box<Entry>),
-    /// write everything, sign the head, end
-    Close(oneshot::Sender<Result<(), AuditFault>>),
-}
 
 /// A writer as its thread and the sessions share it; None once it is closed.
 pub(super) type Shared = Arc<Mutex<Option<Writer>>>;
@@ -53,12 +34,8 @@ pub(super) struct Writer {
     series: Series,
     sync: Sync,
     state: Arc<State>,
-    /// taken from the queue, not yet looked at
-    incoming: Vec<Message>,
-    /// not yet written
-    pending: Vec<Entry>,
-    /// who asked for the end
-    closing: Option<oneshot::Sender<Result<(), AuditFault>>>,
+    /// taken from the queue, not yet written
+    pending: Batch,
     retry_at: Option<Instant>,
     sync_at: Option<Instant>,
     anchor_at: Option<Instant>,
@@ -83,9 +60,7 @@ impl Writer {
             series,
             sync,
             state,
-            incoming: Vec::new(),
-            pending: Vec::new(),
-            closing: None,
+            pending: Batch::default(),
             retry_at: None,
             sync_at: None,
             anchor_at: None,
@@ -94,15 +69,16 @@ impl Writer {
     }
 
     /// The writer's thread: serves the queue until it is closed or every recorder is gone.
-    pub(super) fn run(shared: &Shared, queue: &Receiver<Message>) {
+    pub(super) fn run(shared: &Shared, queue: &Receiver) {
         let mut due = None;
         loop {
             let waited = queue.wait(due);
             let mut passes = AUDIT_PASSES_MAX;
             let (checkpoint, closing) = loop {
                 let Some((checkpoint, closing)) = with(shared, |writer| {
-                    writer.write(|to| queue.take(AUDIT_BATCH_MAX, to));
-                    (writer.checkpoint(), writer.closing.take())
+                    let closing = queue.take(&mut writer.pending);
+                    writer.write_pending();
+                    (writer.checkpoint(), closing)
                 }) else {
                     return;
                 };
@@ -135,7 +111,7 @@ impl Writer {
 
     /// Sees to it that what somebody waits for is written: here, where the writer is free and quick, else by whoever has
     /// it, or by its thread.
-    pub(super) fn attend(shared: &Shared, queue: &Sender<Message>) {
+    pub(super) fn attend(shared: &Shared, queue: &Sender) {
         while queue.is_hurried() {
             let mut taken = match shared.try_lock() {
                 Ok(taken) => taken,
@@ -155,15 +131,16 @@ impl Writer {
 
     /// Writes what is queued on a session's thread. True when the writer's thread must hear of it: something is due
     /// earlier than it knows.
-    fn write_at_once(&mut self, queue: &Sender<Message>) -> bool {
+    fn write_at_once(&mut self, queue: &Sender) -> bool {
         let due = self.due();
         let began = Instant::now();
-        self.write(|to| queue.take(AUDIT_AT_ONCE_MAX, to));
+        queue.take(&mut self.pending);
+        self.write_pending();
         if began.elapsed() > Duration::from_micros(AUDIT_QUICK_US) {
             self.slow_until = Some(after(AUDIT_SLOW_MS));
         }
         let earlier = |now: Instant| due.is_none_or(|due| now < due);
-        self.closing.is_some() || self.due().is_some_and(earlier)
+        self.due().is_some_and(earlier)
     }
 
     /// Whether a write is likely to be a matter of microseconds.
@@ -180,45 +157,35 @@ impl Writer {
         due.into_iter().flatten().min()
     }
 
-    /// Writes what `take` takes from the queue.
-    fn write(&mut self, take: impl FnOnce(&mut Vec<Message>)) {
-        take(&mut self.incoming);
-        for message in self.incoming.drain(..) {
-            match message {
-                // What comes behind the end finds it closed.
-                _ if self.closing.is_some() => {}
-                Message::Entry(entry) => self.pending.push(*entry),
-                Message::Close(ack) => self.closing = Some(ack),
-            }
-        }
-        self.write_pending();
-    }
-
-    /// Writes what is pending as one batch, unless the disk is failing and its retry is not due yet.
+    /// Writes what is pending, unless the disk is failing and its retry is not due yet.
     fn write_pending(&mut self) {
         if self.retry_at.is_some_and(|at| Instant::now() < at) {
-            self.refuse_waiting(io::ErrorKind::Other);
+            self.refuse_waiting(0, io::ErrorKind::Other);
             return;
         }
         if self.pending.is_empty() && self.retry_at.is_none() {
             return;
         }
-        match self.write_batch() {
-            Ok(first) => {
-                self.recovered();
-                for (seq, entry) in (first..).zip(self.pending.drain(..)) {
-                    self.state.lag(-1);
-                    if let Some(ack) = entry.ack {
-                        // A session that is gone needs no answer; its record stays.
-                        let _ = ack.send(Ok(seq));
-                    }
+        let mut written = 0;
+        loop {
+            let which = written..self.pending.len().min(written + AUDIT_BATCH_MAX);
+            match self.write_batch(which.clone()) {
+                Ok(first) => {
+                    self.recovered();
+                    written = which.end;
+                    let count = which.len();
+                    let kib = self.pending.written(which, first);
+                    self.state.leave(count, kib);
                 }
+                Err(error) => return self.fails(written, &error),
             }
-            Err(error) => self.fails(&error),
+            if written == self.pending.len() {
+                return self.pending.clear();
+            }
         }
     }
 
-    fn write_batch(&mut self) -> io::Result<u64> {
+    fn write_batch(&mut self, which: Range<usize>) -> io::Result<u64> {
         if self.series.is_file_due() {
             self.series.sync()?;
             self.anchor_at = None;
@@ -226,7 +193,7 @@ impl Writer {
             self.signed(signed);
             self.series.end_file();
         }
-        let first = self.series.append(&self.pending)?;
+        let first = self.series.append(self.pending.iter(which))?;
         self.anchor_at.get_or_insert_with(|| after(AUDIT_ANCHOR_MS));
         match self.sync {
             // When it fails, what nobody waits for is written again, to the next file: twice is better than not at
@@ -261,7 +228,7 @@ impl Writer {
             Err(error) => {
                 self.series.end_file_of(&made);
                 self.anchor_at = Some(after(AUDIT_ANCHOR_MS));
-                self.fails(error);
+                self.fails(0, error);
             }
         }
     }
@@ -281,14 +248,14 @@ impl Writer {
         }
     }
 
-    /// The disk took nothing: `begin`s are refused from now on, the rest waits.
-    fn fails(&mut self, error: &io::Error) {
+    /// The disk took nothing but the first so many: `begin`s are refused from now on, the rest waits.
+    fn fails(&mut self, written: usize, error: &io::Error) {
         self.retry_at = Some(after(AUDIT_RETRY_MS));
         if !self.state.failing.swap(true, Ordering::AcqRel) {
             tracing::error!(%error, "the audit cannot be written; statements on treated attributes are refused");
             self.alarm();
         }
-        self.refuse_waiting(error.kind());
+        self.refuse_waiting(written, error.kind());
     }
 
     fn recovered(&mut self) {
@@ -298,18 +265,11 @@ impl Writer {
         }
     }
 
-    /// Refuses the pending records somebody waits for: their statements are not sent.
-    fn refuse_waiting(&mut self, kind: io::ErrorKind) {
-        let (waiting, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut self.pending)
-            .into_iter()
-            .partition(|entry| entry.ack.is_some());
-        self.pending = kept;
-        for entry in waiting {
-            self.state.lag(-1);
-            if let Some(ack) = entry.ack {
-                let _ = ack.send(Err(AuditFault::Failing(kind)));
-            }
-        }
+    /// Refuses the pending records somebody waits for: their statements are not sent. The first so many are written.
+    fn refuse_waiting(&mut self, written: usize, kind: io::ErrorKind) {
+        let fault = AuditFault::Failing(kind);
+        let (count, kib) = self.pending.refuse(written, &fault);
+        self.state.leave(count, kib);
     }
 
     /// Writes and signs the end. The directory is free when this returns.
