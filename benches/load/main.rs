@@ -1,7 +1,7 @@
 //! pgveil against what would run in its place, end to end: `cargo bench --bench load`.
 //!
 //! ```text
-//! cargo bench --bench load -- [--rounds 5] [--seconds 5] [--only untouched,crm,lookup,read,memory] [--results]
+//! cargo bench --bench load -- [--rounds 5] [--seconds 5] [--only untouched,crm,lookup,read,columns,calls,memory] [--results]
 //! ```
 //!
 //! Starts a PostgreSQL, a pgbouncer (session mode) and two pgveils, and runs each workload by every way in turn, round
@@ -16,6 +16,7 @@ mod crm;
 mod measure;
 mod parts;
 mod place;
+mod reading;
 mod report;
 
 use std::process::Command;

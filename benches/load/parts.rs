@@ -1,14 +1,15 @@
 //! The parts of the bench, each a workload by every way.
 
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Settings;
 use super::client::{Load, Outcome, Protocol, Wire, run};
 use super::measure::{Median, anonymous_kib, processor_seconds};
 use super::place::{PASSWORD, Place, Way};
 use super::report::Report;
-use super::{client, crm};
+use super::{client, crm, reading};
+use crate::support;
 use crate::support::raw::{Raw, query};
 
 type Part = fn(&Place, &Settings, &mut Report);
@@ -18,7 +19,9 @@ pub const ALL: &[(&str, Part)] = &[
     ("untouched", untouched),
     ("crm", crm_mix),
     ("lookup", lookup),
-    ("read", read),
+    ("read", reading::rows),
+    ("columns", reading::columns),
+    ("calls", calls),
     ("memory", memory),
 ];
 
@@ -229,107 +232,47 @@ fn lookup(place: &Place, settings: &Settings, report: &mut Report) {
     }
 }
 
-/// Long results with four sealed values a row, beside plain ones and the server's own decryption.
-fn read(place: &Place, settings: &Settings, report: &mut Report) {
-    const COLUMNS: &str = "id, email, phone, birthdate, national_id";
-    in_server_table(place);
-    for rows in [10_000_u64, 50_000] {
-        let plain = format!("SELECT {COLUMNS} FROM contacts WHERE id <= {rows}");
-        let aes = format!(
-            "SELECT id, {} FROM in_server WHERE id <= {rows}",
-            columns("decrypt({}_aes, 'sixteen byte key', 'aes')")
-        );
-        let mut seconds: Vec<[f64; 3]> = Vec::new();
-        let mut direct = connected(place, Way::Direct);
-        let mut bouncer = connected(place, Way::Bouncer);
-        let mut sealed = connected(place, Way::Sealed);
-        for _ in 0..settings.rounds * 3 {
-            let took = |wire: &mut Wire, text: &str| {
-                let began = Instant::now();
-                assert_eq!(wire.exchange(&query(text), text), rows);
-                began.elapsed().as_secs_f64()
-            };
-            seconds.push([
-                took(&mut bouncer, &plain),
-                took(&mut sealed, &plain),
-                took(&mut direct, &aes),
-            ]);
+/// System calls a statement of each proxy, counted by strace where it is there.
+fn calls(place: &Place, _: &Settings, report: &mut Report) {
+    let port = |way| place.door(way).port.to_string();
+    for way in [Way::Bouncer, Way::Untouched] {
+        let process = place.process(way).expect("a proxy").to_string();
+        let folder = tempfile::tempdir().expect("a folder");
+        let counts = folder.path().join("counts");
+        let strace = Command::new("strace")
+            .args(["-f", "-c", "-U", "name,calls", "-p", &process, "-o"])
+            .arg(&counts)
+            .stderr(std::process::Stdio::null())
+            .spawn();
+        let Ok(mut strace) = strace else {
+            return println!("without strace no system calls are counted");
+        };
+        std::thread::sleep(Duration::from_secs(1));
+        let said = pgbench(&["-n", "-S", "-c", "8", "-t", "2000"], &port(way));
+        assert!(said.contains("16000/16000"), "{said}");
+        let pid = strace.id().to_string();
+        support::pgveil::signal("-INT", [&pid])
+            .status()
+            .expect("kill");
+        strace.wait().expect("strace");
+        for line in std::fs::read_to_string(&counts).expect("counts").lines() {
+            let mut words = line.split_whitespace();
+            if let (Some(name), Some(Ok(count))) =
+                (words.next(), words.next().map(str::parse::<f64>))
+                && name != "total"
+                && count >= 160.0
+            {
+                let figure = format!("{name} a statement, {}", way.name());
+                let what = "pgbench select-only, simple, 8 clients";
+                report.add(
+                    "System calls",
+                    what,
+                    &figure,
+                    Median::of([count / 16_000.0]),
+                );
+            }
         }
-        let what = format!("{rows} rows, 4 values each");
-        let of = |at: usize| Median::of(seconds.iter().map(|s| s[at] * 1e3));
-        report.add("Reading", &what, "ms, plain through pgbouncer", of(0));
-        report.add("Reading", &what, "ms, sealed through pgveil", of(1));
-        report.add(
-            "Reading",
-            &what,
-            "ms, decrypt(…, 'aes') in the server",
-            of(2),
-        );
-        let ratio = |over: usize| Median::of(seconds.iter().map(|s| s[over] / s[1]));
-        report.add(
-            "Reading",
-            &what,
-            "rate, pgveil sealed/pgbouncer plain",
-            ratio(0),
-        );
-        report.add(
-            "Reading",
-            &what,
-            "rate, pgveil sealed/decrypt(…, 'aes')",
-            ratio(2),
-        );
     }
-    let pgp = format!(
-        "SELECT id, {} FROM in_server WHERE id <= 500",
-        columns("pgp_sym_decrypt({}_pgp, 'key')")
-    );
-    let mut direct = connected(place, Way::Direct);
-    let began = Instant::now();
-    assert_eq!(direct.exchange(&query(&pgp), &pgp), 500);
-    let all = began.elapsed().as_secs_f64() * 20.0;
-    report.add(
-        "Reading",
-        "10000 rows, 4 values each",
-        "s, pgp_sym_decrypt (of 500 rows, times 20)",
-        Median::of([all]),
-    );
-    let kib = place.process(Way::Sealed).map_or(0.0, anonymous_kib);
-    report.add(
-        "Reading",
-        "after all of it",
-        "MiB of pgveil's own memory",
-        Median::of([kib / 1024.0]),
-    );
-}
-
-fn columns(form: &str) -> String {
-    let names = ["email", "phone", "birthdate", "national_id"];
-    names.map(|name| form.replace("{}", name)).join(", ")
-}
-
-/// What the server would decrypt by itself, with pgcrypto.
-fn in_server_table(place: &Place) {
-    let superuser = place.cluster.superuser_url(super::place::PLAIN);
-    let aes = columns("encrypt(convert_to({}::text, 'UTF8'), 'sixteen byte key', 'aes') AS {}_aes");
-    let pgp = columns("CASE WHEN id <= 500 THEN pgp_sym_encrypt({}::text, 'key') END AS {}_pgp");
-    let sql = format!(
-        "CREATE EXTENSION IF NOT EXISTS pgcrypto; CREATE TABLE IF NOT EXISTS in_server AS SELECT id, {aes}, {pgp} FROM contacts; \
-         CREATE INDEX IF NOT EXISTS in_server_id ON in_server (id); ANALYZE in_server; GRANT SELECT ON in_server TO PUBLIC"
-    );
-    let out = Command::new("psql")
-        .args(["-qX", "-v", "ON_ERROR_STOP=1", "-d", &superuser, "-c", &sql])
-        .output();
-    let out = out.expect("psql");
-    assert!(
-        out.status.success(),
-        "{}",
-        String::from_utf8_lossy(&out.stderr)
-    );
-}
-
-fn connected(place: &Place, way: Way) -> Wire {
-    let door = place.door(way);
-    Wire::new(Raw::login(door.port, door.user, door.password, door.database).into_stream())
 }
 
 /// What idle sessions cost.
@@ -360,4 +303,10 @@ fn memory(place: &Place, _: &Settings, report: &mut Report) {
         drop(held);
         std::thread::sleep(Duration::from_secs(2));
     }
+}
+
+/// A connection by a way.
+pub fn connected(place: &Place, way: Way) -> Wire {
+    let door = place.door(way);
+    Wire::new(Raw::login(door.port, door.user, door.password, door.database).into_stream())
 }
