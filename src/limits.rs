@@ -258,8 +258,9 @@ pub const AUDIT_BATCH_MAX: usize = 1024;
 /// Milliseconds for which the audit's writer lets records come together that nobody waits for.
 pub const AUDIT_LINGER_MS: u64 = 5;
 
-/// Microseconds a write of the audit may take on a session's own thread; after a slower one the writer's thread writes.
-pub const AUDIT_QUICK_US: u64 = 1_000;
+/// Milliseconds a write of the audit may take on a session's own thread; after a slower one the writer's thread writes.
+/// More than a busy machine keeps a thread waiting for a processor, mostly.
+pub const AUDIT_QUICK_MS: u64 = 10;
 
 /// Bytes of room for audit records that are kept for others, wherever records are put together.
 pub const AUDIT_SPARE_BYTES_MAX: usize = 1024 * 1024;
@@ -271,7 +272,7 @@ pub const AUDIT_AT_ONCE_MAX: usize = 32;
 pub const AUDIT_PASSES_MAX: usize = 16;
 
 /// Milliseconds for which the disk counts as slow after a slow write.
-pub const AUDIT_SLOW_MS: u64 = 10_000;
+pub const AUDIT_SLOW_MS: u64 = 2_000;
 
 /// Milliseconds between two syncs of the audit with `sync = "interval"`.
 pub const AUDIT_SYNC_MS: u64 = 100;

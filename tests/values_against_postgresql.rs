@@ -16,7 +16,7 @@ use pgveil::policy::trust::TrustedFunctions;
 use pgveil::seal::{Comparison, HEAD_BYTES};
 use pgveil::statement::plan::{ColumnPlan, ParameterPlan, Shape};
 use pgveil::token::TokenFormat;
-use pgveil::types::{LogicalType, TextSettings};
+use pgveil::types::{DateStyle, LogicalType, SessionZone, TextSettings};
 use pgveil::values::{Formats, Given, Vault, parameter_format, parameter_oid};
 use tokio_postgres::Client;
 use tokio_postgres::types::{Format, FromSql, IsNull, ToSql, Type};
@@ -237,8 +237,8 @@ async fn try_both(logical: LogicalType, store: Store, written: &[&str], compared
     let client = support::connect(&support::cluster().superuser_url(&database)).await;
     let settings = TextSettings {
         version: support::server_version(&client).await,
-        date_style: "SQL, DMY".to_owned(),
-        time_zone: "America/New_York".to_owned(),
+        date_style: DateStyle::of("SQL, DMY"),
+        time_zone: SessionZone::of("America/New_York"),
         ..TextSettings::default()
     };
     let treatment = Treatment::new(logical, store);

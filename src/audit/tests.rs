@@ -589,19 +589,31 @@ async fn slowest(recorder: &Recorder, count: usize) -> Duration {
     slowest
 }
 
-#[tokio::test]
-async fn nothing_waits_for_a_sync() {
+/// How long the slowest of some beginnings took while a sync was under way that took two seconds.
+async fn slowest_beside_a_sync() -> Duration {
     let (place, pace) = (place(), Pace::default());
     let recorder = paced(&place, &pace);
-    pace.sync.store(1000, Ordering::Relaxed);
+    pace.sync.store(2000, Ordering::Relaxed);
     recorder.begin(select("a", "SELECT")).await.unwrap();
-    // The sync is under way.
     tokio::time::sleep(Duration::from_millis(crate::limits::AUDIT_SYNC_MS + 100)).await;
     let slowest = slowest(&recorder, 20).await;
-    assert!(slowest < Duration::from_millis(500), "{slowest:?}");
     pace.sync.store(0, Ordering::Relaxed);
     recorder.close().await.unwrap();
     assert!(place.verdict().is_intact(false));
+    slowest
+}
+
+#[tokio::test]
+async fn nothing_waits_for_a_sync() {
+    // A machine that lets a thread wait for long makes the disk look slow.
+    let mut least = Duration::MAX;
+    for _ in 0..5 {
+        least = least.min(slowest_beside_a_sync().await);
+        if least < Duration::from_secs(1) {
+            return;
+        }
+    }
+    panic!("{least:?}");
 }
 
 /// A runtime of one thread: while one session waits for a slow disk, the others go on.
@@ -609,27 +621,20 @@ async fn nothing_waits_for_a_sync() {
 async fn x05_a_slow_disk_is_waited_for_by_the_writers_thread() {
     let (place, pace) = (place(), Pace::default());
     let recorder = paced(&place, &pace);
-    pace.append.store(200, Ordering::Relaxed);
+    pace.append.store(1000, Ordering::Relaxed);
     // The first one cannot know.
     recorder.begin(select("a", "SELECT")).await.unwrap();
     let others = async {
-        let mut turns = 0;
-        loop {
+        for _ in 0..10 {
             tokio::time::sleep(Duration::from_millis(5)).await;
-            turns += 1;
-            if turns == 20 {
-                return;
-            }
         }
     };
-    let began = std::time::Instant::now();
-    let (begun, others_took) = tokio::join!(recorder.begin(select("a", "SELECT")), async {
-        others.await;
-        began.elapsed()
-    });
-    begun.unwrap();
-    assert!(began.elapsed() >= Duration::from_millis(200));
-    assert!(others_took < Duration::from_millis(190), "{others_took:?}");
+    let mut begun = std::pin::pin!(recorder.begin(select("a", "SELECT")));
+    tokio::select! {
+        _ = &mut begun => panic!("the others stood still"),
+        () = others => {}
+    }
+    begun.await.unwrap();
     pace.append.store(0, Ordering::Relaxed);
     recorder.close().await.unwrap();
     assert!(place.verdict().is_intact(false));
@@ -656,7 +661,7 @@ async fn whoever_waits_is_answered() {
     };
     let sessions: Vec<_> = (0..8).map(|session| tokio::spawn(hasty(session))).collect();
     // The disk is quick, slow, and quick again.
-    for ms in [0, 2, 0] {
+    for ms in [0, 15, 0] {
         pace.append.store(ms, Ordering::Relaxed);
         pace.sync.store(ms, Ordering::Relaxed);
         tokio::time::sleep(Duration::from_millis(150)).await;

@@ -21,7 +21,7 @@ use super::queue::{Receiver, Sender, Waited};
 use super::series::{Checkpoint, Made, Series};
 use super::{AuditFault, State, Sync};
 use crate::limits::{
-    AUDIT_ANCHOR_MS, AUDIT_AT_ONCE_MAX, AUDIT_BATCH_MAX, AUDIT_PASSES_MAX, AUDIT_QUICK_US,
+    AUDIT_ANCHOR_MS, AUDIT_AT_ONCE_MAX, AUDIT_BATCH_MAX, AUDIT_PASSES_MAX, AUDIT_QUICK_MS,
     AUDIT_RETRY_MS, AUDIT_SLOW_MS, AUDIT_SYNC_MS,
 };
 use crate::metrics::Alarm;
@@ -136,7 +136,7 @@ impl Writer {
         let began = Instant::now();
         queue.take(&mut self.pending);
         self.write_pending();
-        if began.elapsed() > Duration::from_micros(AUDIT_QUICK_US) {
+        if began.elapsed() > Duration::from_millis(AUDIT_QUICK_MS) {
             self.slow_until = Some(after(AUDIT_SLOW_MS));
         }
         let earlier = |now: Instant| due.is_none_or(|due| now < due);

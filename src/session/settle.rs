@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use super::catalog::{Change, change_of};
 use crate::limits::UNSETTLED_TEXTS_MAX;
 use crate::statement::{self, ClientEncoding};
-use crate::types::{IntervalStyle, ServerVersion, TextSettings};
+use crate::types::{DateStyle, IntervalStyle, ServerVersion, SessionZone, TextSettings};
 
 /// How the server lexes a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,8 +53,8 @@ impl Settings {
                 self.lexing.standard_conforming_strings = value == b"on";
             }
             b"client_encoding" => self.lexing.client_encoding = ClientEncoding::named(value),
-            b"DateStyle" => self.text.date_style = text(),
-            b"TimeZone" => self.text.time_zone = text(),
+            b"DateStyle" => self.text.date_style = DateStyle::of(&text()),
+            b"TimeZone" => self.text.time_zone = SessionZone::of(&text()),
             b"server_version" => {
                 self.text.version = ServerVersion::reported(&text()).unwrap_or(self.text.version);
             }
@@ -447,7 +447,7 @@ mod tests {
         assert_eq!(settings.text.version, ServerVersion::numbered(170_010));
         assert!(!settings.lexing.standard_conforming_strings);
         assert_eq!(settings.lexing.client_encoding, ClientEncoding::SingleByte);
-        assert_eq!(settings.text.time_zone, "Asia/Shanghai");
+        assert_eq!(settings.text.time_zone, SessionZone::of("Asia/Shanghai"));
         assert!(is_sensitive("é".as_bytes()) && is_sensitive(b"'\\'") && !is_sensitive(b"a'b"));
     }
 }

@@ -38,7 +38,7 @@ mod wire;
 pub mod array;
 pub mod oid;
 
-pub use datetime::IntervalFields;
+pub use datetime::{DateStyle, IntervalFields, SessionZone};
 pub use logical::{Equality, LogicalType, TypeClass};
 pub use named::{ArrayType, NamedType};
 pub use normal::{has_normal_form, normal};

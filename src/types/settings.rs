@@ -1,16 +1,16 @@
 //! The settings of a session that decide how values are read and printed as text.
 
-use super::ServerVersion;
+use super::{DateStyle, ServerVersion, SessionZone};
 
 /// The settings, as the server has them for the session, and its version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TextSettings {
     /// `server_version`
     pub version: ServerVersion,
-    /// `DateStyle` as reported, for example `ISO, MDY`.
-    pub date_style: String,
-    /// `TimeZone` as reported, for example `Europe/Berlin`.
-    pub time_zone: String,
+    /// `DateStyle`
+    pub date_style: DateStyle,
+    /// `TimeZone`
+    pub time_zone: SessionZone,
     /// `IntervalStyle`
     pub interval_style: IntervalStyle,
     /// `extra_float_digits`: above 0 the shortest digits that read back, else 15 (of a float4 6) and so many more
@@ -23,8 +23,8 @@ impl Default for TextSettings {
     fn default() -> Self {
         Self {
             version: ServerVersion::default(),
-            date_style: "ISO, MDY".to_owned(),
-            time_zone: "UTC".to_owned(),
+            date_style: DateStyle::of("ISO, MDY"),
+            time_zone: SessionZone::of("UTC"),
             interval_style: IntervalStyle::Postgres,
             extra_float_digits: 1,
             bytea_escaped: false,

@@ -84,8 +84,8 @@ fn settings() -> impl Strategy<Value = TextSettings> {
     let zones = ["UTC", "Europe/Berlin", "America/New_York", "<+03>-03", "x"];
     (0..5_usize, 0..5_usize, 13..=18_u32).prop_map(move |(style, zone, major)| TextSettings {
         version: ServerVersion::numbered(major * 10_000),
-        date_style: styles[style].to_owned(),
-        time_zone: zones[zone].to_owned(),
+        date_style: DateStyle::of(styles[style]),
+        time_zone: SessionZone::of(zones[zone]),
         ..TextSettings::default()
     })
 }

@@ -13,8 +13,8 @@ use std::fmt::Write as _;
 
 use bytes::BytesMut;
 use pgveil::types::{
-    self, Declared, IntervalFields, IntervalStyle, LogicalType, ServerVersion, Target,
-    TextSettings, ValueFault, array,
+    self, DateStyle, Declared, IntervalFields, IntervalStyle, LogicalType, ServerVersion,
+    SessionZone, Target, TextSettings, ValueFault, array,
 };
 use tokio::sync::OnceCell;
 use tokio_postgres::Client;
@@ -279,8 +279,8 @@ fn owned(inputs: &[&str]) -> Vec<String> {
 
 fn settings(date_style: &str, time_zone: &str) -> TextSettings {
     TextSettings {
-        date_style: date_style.to_owned(),
-        time_zone: time_zone.to_owned(),
+        date_style: DateStyle::of(date_style),
+        time_zone: SessionZone::of(time_zone),
         ..defaults()
     }
 }

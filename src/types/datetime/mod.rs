@@ -17,15 +17,15 @@ mod zone;
 pub(super) mod interval;
 
 pub use interval::IntervalFields;
+pub use style::DateStyle;
 pub(super) use time::{
     parse_time, parse_timetz, receive_time, receive_timetz, round_time, round_timetz, send_time,
     send_timetz, show_time, show_timetz,
 };
+pub use zone::SessionZone;
 
 use calendar::{DAY_SECONDS, DAY_US, Day, SECOND_US, UNIX_TO_EPOCH_DAYS, days_of};
 use decode::{Decoded, Local, Refusal, ZoneSaid};
-use style::DateStyle;
-use zone::Zone;
 
 use super::{TextSettings, ValueFault, front, nothing_left, stored};
 use crate::ident::SqlState;
@@ -94,9 +94,7 @@ fn moment_of(local: Local, zoned: Zoned, settings: &TextSettings) -> Result<i64,
         (Zoned::Without, _) => 0,
         (Zoned::With, ZoneSaid::Offset(seconds)) => seconds,
         (Zoned::With, ZoneSaid::Named(zone)) => zone.offset_of_local(second),
-        (Zoned::With, ZoneSaid::Nothing) => {
-            Zone::of_session(&settings.time_zone)?.offset_of_local(second)
-        }
+        (Zoned::With, ZoneSaid::Nothing) => settings.time_zone.zone()?.offset_of_local(second),
     };
     (second - east)
         .checked_mul(SECOND_US)
@@ -111,7 +109,7 @@ fn read(
     type_name: &str,
     settings: &TextSettings,
 ) -> Result<Decoded, ValueFault> {
-    let order = DateStyle::read(&settings.date_style)?.order;
+    let order = settings.date_style.style()?.order;
     lex::fields(text, buffer_bytes)
         .ok_or(Refusal::Format)
         .and_then(|fields| decode::decode(&fields, order, settings.version))
@@ -187,7 +185,7 @@ pub(super) fn receive_timestamp(bytes: &[u8], zoned: Zoned) -> Result<Vec<u8>, V
 /// Prints a date.
 pub(super) fn show_date(canonical: &[u8], settings: &TextSettings) -> Result<Vec<u8>, ValueFault> {
     let days = stored_date(canonical)?;
-    let style = DateStyle::read(&settings.date_style)?;
+    let style = settings.date_style.style()?;
     Ok(match days {
         i32::MAX => "infinity".to_owned(),
         i32::MIN => "-infinity".to_owned(),
@@ -203,7 +201,7 @@ pub(super) fn show_timestamp(
     settings: &TextSettings,
 ) -> Result<Vec<u8>, ValueFault> {
     let moment = stored_timestamp(canonical, zoned)?;
-    let style = DateStyle::read(&settings.date_style)?;
+    let style = settings.date_style.style()?;
     if is_infinite(moment) {
         let word = if moment > 0 { "infinity" } else { "-infinity" };
         return Ok(word.as_bytes().to_vec());
@@ -213,7 +211,7 @@ pub(super) fn show_timestamp(
     let text = match zoned {
         Zoned::Without => show::timestamp(second, microsecond, None, style),
         Zoned::With => {
-            let (seconds, abbreviation) = Zone::of_session(&settings.time_zone)?.offset_at(second);
+            let (seconds, abbreviation) = settings.time_zone.zone()?.offset_at(second);
             let offset = show::Offset {
                 seconds,
                 abbreviation,
@@ -301,7 +299,7 @@ fn in_zone(
 ) -> Result<i64, ValueFault> {
     let east = match zoned {
         Zoned::Without => 0,
-        Zoned::With => Zone::of_session(&settings.time_zone)?.offset_of_local(second),
+        Zoned::With => settings.time_zone.zone()?.offset_of_local(second),
     };
     (second - east)
         .checked_mul(SECOND_US)

@@ -3,7 +3,7 @@
 //! As PostgreSQL prints them (datetime.c, EncodeDateOnly and EncodeDateTime).
 
 use super::calendar::{DAY_SECONDS, Day, SECOND_US, day_of, weekday};
-use super::style::{DateStyle, Form, Order};
+use super::style::{Form, Order, Style};
 
 const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
@@ -21,7 +21,7 @@ pub(super) struct Offset {
 }
 
 /// A date, in days since 2000-01-01.
-pub(super) fn date(days: i64, style: DateStyle) -> String {
+pub(super) fn date(days: i64, style: Style) -> String {
     let day = day_of(days);
     let (year, era) = year_and_era(day.year);
     let Day { month, day, .. } = day;
@@ -64,7 +64,7 @@ pub(super) fn timestamp(
     second: i64,
     microsecond: i64,
     zone: Option<Offset>,
-    style: DateStyle,
+    style: Style,
 ) -> String {
     let days = second.div_euclid(DAY_SECONDS);
     let time = time(second.rem_euclid(DAY_SECONDS), microsecond);

@@ -5,8 +5,8 @@ use super::*;
 
 fn settings(date_style: &str, time_zone: &str) -> TextSettings {
     TextSettings {
-        date_style: date_style.to_owned(),
-        time_zone: time_zone.to_owned(),
+        date_style: DateStyle::of(date_style),
+        time_zone: SessionZone::of(time_zone),
         ..TextSettings::default()
     }
 }

@@ -2,7 +2,6 @@
 
 use super::calendar::{DAY_US, SECOND_US};
 use super::decode_time::{Clock, decode_time};
-use super::style::DateStyle;
 use super::zone::Zone;
 use super::{DATE_BUFFER_BYTES, ZoneSaid, calendar, lex, refused, show};
 use crate::ident::SqlState;
@@ -43,9 +42,9 @@ pub(in crate::types) fn parse_timetz(
         (ZoneSaid::Named(zone), Some(day)) => offset(zone, day),
         // One that is the same at every moment: others were refused.
         (ZoneSaid::Named(zone), None) => zone.fixed().unwrap_or(0),
-        (ZoneSaid::Nothing, Some(day)) => offset(&Zone::of_session(&settings.time_zone)?, day),
+        (ZoneSaid::Nothing, Some(day)) => offset(settings.time_zone.zone()?, day),
         (ZoneSaid::Nothing, None) => {
-            let zone = Zone::of_session(&settings.time_zone)?;
+            let zone = settings.time_zone.zone()?;
             zone.fixed().ok_or_else(|| {
                 ValueFault::new(
                     SqlState::FEATURE_NOT_SUPPORTED,
@@ -65,7 +64,7 @@ pub(in crate::types) fn parse_timetz(
 }
 
 fn read(text: &str, type_name: &str, settings: &TextSettings) -> Result<Clock, ValueFault> {
-    let order = DateStyle::read(&settings.date_style)?.order;
+    let order = settings.date_style.style()?.order;
     lex::fields(text, DATE_BUFFER_BYTES)
         .ok_or(super::Refusal::Format)
         .and_then(|fields| decode_time(&fields, order, settings.version))

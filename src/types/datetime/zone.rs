@@ -3,6 +3,7 @@
 //! The server reads its own tz database; where the two are of different releases they can differ for the
 //! moments that a release changed. It knows nothing of abbreviations such as `EST`, which a server setting defines.
 
+use std::fmt;
 use std::sync::LazyLock;
 
 use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase};
@@ -35,6 +36,61 @@ pub(super) enum Zone {
     },
 }
 
+/// `TimeZone` as the server reports it, for example `Europe/Berlin`: looked up once, and not for every value.
+#[derive(Clone)]
+pub struct SessionZone {
+    setting: Box<str>,
+    /// None where the compiled-in database does not have it
+    zone: Option<Zone>,
+}
+
+impl SessionZone {
+    /// The setting of that text.
+    pub fn of(setting: &str) -> Self {
+        let zone = match Zone::find(setting) {
+            Found::Zone(zone) => Some(zone),
+            Found::Unknown | Found::Nothing => None,
+        };
+        Self {
+            setting: setting.into(),
+            zone,
+        }
+    }
+
+    /// The zone it names.
+    ///
+    /// # Errors
+    /// 0A000 when the compiled-in database does not have it.
+    pub(super) fn zone(&self) -> Result<&Zone, ValueFault> {
+        self.zone.as_ref().ok_or_else(|| {
+            ValueFault::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "the session's TimeZone is not known here: set a name of the tz database, or UTC",
+            )
+        })
+    }
+}
+
+impl PartialEq for SessionZone {
+    fn eq(&self, other: &Self) -> bool {
+        self.setting == other.setting
+    }
+}
+
+impl Eq for SessionZone {}
+
+impl fmt::Debug for SessionZone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SessionZone({})", self.setting)
+    }
+}
+
+impl fmt::Display for SessionZone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.setting)
+    }
+}
+
 /// What a name can turn out to be.
 pub(super) enum Found {
     /// A zone.
@@ -46,20 +102,6 @@ pub(super) enum Found {
 }
 
 impl Zone {
-    /// The session's zone, as `TimeZone` is reported.
-    ///
-    /// # Errors
-    /// 0A000 when the compiled-in database does not have it.
-    pub(super) fn of_session(setting: &str) -> Result<Self, ValueFault> {
-        match Self::find(setting) {
-            Found::Zone(zone) => Ok(zone),
-            Found::Unknown | Found::Nothing => Err(ValueFault::new(
-                SqlState::FEATURE_NOT_SUPPORTED,
-                "the session's TimeZone is not known here: set a name of the tz database, or UTC",
-            )),
-        }
-    }
-
     /// Looks a name up in any case, then reads it as a POSIX rule (offsets count west, as in `<-03>3`).
     pub(super) fn find(name: &str) -> Found {
         if name.eq_ignore_ascii_case("utc") {
