@@ -58,7 +58,7 @@ pub fn analyse(text: &str, context: &Context<'_>) -> Outcome {
     analyse_and_fingerprint(text, context).0
 }
 
-/// The same, and the text's [`fingerprint`] if that was found on the way: a text is cut into tokens only once.
+/// The same, and the text's [`fingerprint()`] if that was found on the way: a text is cut into tokens only once.
 pub fn analyse_and_fingerprint(text: &str, context: &Context<'_>) -> (Outcome, Option<u64>) {
     let mut shape = None;
     let outcome = match stages(text, context, &mut shape) {
