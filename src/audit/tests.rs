@@ -538,6 +538,9 @@ async fn x05_a_disk_that_stands_still_is_waited_for_in_bounded_memory() {
 struct Pace {
     append: Arc<AtomicU64>,
     sync: Arc<AtomicU64>,
+    /// bytes that it took, and those of them that it was asked to force
+    taken: Arc<AtomicU64>,
+    forced: Arc<AtomicU64>,
 }
 
 struct Paced {
@@ -552,6 +555,8 @@ fn pause(ms: &AtomicU64) {
 impl medium::Medium for Paced {
     fn append(&self, bytes: &[u8]) -> io::Result<()> {
         pause(&self.pace.append);
+        let count = bytes.len() as u64;
+        self.pace.taken.fetch_add(count, Ordering::SeqCst);
         (&self.file).write_all(bytes)
     }
 
@@ -560,6 +565,8 @@ impl medium::Medium for Paced {
     }
 
     fn sync(&self) -> io::Result<()> {
+        let taken = self.pace.taken.load(Ordering::SeqCst);
+        self.pace.forced.store(taken, Ordering::SeqCst);
         pause(&self.pace.sync);
         Ok(())
     }
@@ -614,6 +621,76 @@ async fn nothing_waits_for_a_sync() {
         }
     }
     panic!("{least:?}");
+}
+
+/// What is written while a sync is under way is forced by the next one, though nothing comes any more.
+#[tokio::test]
+async fn what_comes_during_a_sync_is_forced_too() {
+    let (place, pace) = (place(), Pace::default());
+    let recorder = paced(&place, &pace);
+    pace.sync.store(300, Ordering::Relaxed);
+    recorder.begin(select("a", "SELECT")).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(crate::limits::AUDIT_SYNC_MS + 50)).await;
+    recorder.begin(select("a", "SELECT")).await.unwrap();
+    // Long before the head is signed, which forces all.
+    for _ in 0..40 {
+        if pace.forced.load(Ordering::SeqCst) == pace.taken.load(Ordering::SeqCst) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let (forced, taken) = (&pace.forced, &pace.taken);
+    assert_eq!(forced.load(Ordering::SeqCst), taken.load(Ordering::SeqCst));
+    recorder.close().await.unwrap();
+}
+
+/// How long somebody waited who found the writer taken: by a session, or by the writer's thread that has a long sync
+/// before it.
+async fn waited_for_a_taken_writer(by_thread: bool) -> Duration {
+    const APPEND_MS: u64 = 150;
+    let (place, pace) = (place(), Pace::default());
+    let recorder = paced(&place, &pace);
+    recorder.begin(select("a", "SELECT")).await.unwrap();
+    pace.sync.store(2000, Ordering::Relaxed);
+    pace.append.store(APPEND_MS, Ordering::Relaxed);
+    let first = recorder.clone();
+    let taking = tokio::spawn(async move {
+        if by_thread {
+            // Its thread will be writing this when the sync becomes due.
+            tokio::time::sleep(Duration::from_millis(crate::limits::AUDIT_SYNC_MS - 40)).await;
+            first.record(select("a", "lingers")).await
+        } else {
+            first.begin(select("a", "SELECT")).await.map(|_| ())
+        }
+    });
+    let until = if by_thread {
+        crate::limits::AUDIT_SYNC_MS + 20
+    } else {
+        50
+    };
+    tokio::time::sleep(Duration::from_millis(until)).await;
+    let began = std::time::Instant::now();
+    recorder.begin(select("a", "SELECT")).await.unwrap();
+    let waited = began.elapsed();
+    taking.await.unwrap().unwrap();
+    pace.append.store(0, Ordering::Relaxed);
+    pace.sync.store(0, Ordering::Relaxed);
+    recorder.close().await.unwrap();
+    waited
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn who_had_the_writer_looks_again() {
+    for by_thread in [false, true] {
+        let mut least = Duration::MAX;
+        for _ in 0..5 {
+            least = least.min(waited_for_a_taken_writer(by_thread).await);
+            if least < Duration::from_secs(1) {
+                break;
+            }
+        }
+        assert!(least < Duration::from_secs(1), "{by_thread}: {least:?}");
+    }
 }
 
 /// A runtime of one thread: while one session waits for a slow disk, the others go on.
@@ -699,6 +776,11 @@ async fn x05_a_removed_directory_refuses() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert!(refused);
+    // And goes on to: what was written there nobody would find.
+    for _ in 0..30 {
+        assert!(recorder.begin(select("a", "nowhere")).await.is_err());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     assert!(place.folder.path().exists());
 }
 
