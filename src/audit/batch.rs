@@ -88,6 +88,9 @@ impl Batch {
     /// these there were, and the KiB they took.
     pub(super) fn refuse(&mut self, written: usize, fault: &AuditFault) -> (usize, usize) {
         let (mut count, mut kib) = (0, 0);
+        if written == 0 && self.records.iter().all(|record| record.ack.is_none()) {
+            return (count, kib);
+        }
         let old = std::mem::take(self);
         let mut start = 0;
         for (index, record) in old.records.into_iter().enumerate() {
